@@ -1,0 +1,123 @@
+//! The hot store: raw documents for per-player look-ups, and the dedup index.
+//!
+//! Delivery semantics: a document's `_id` is its `event_id`, and each document carries the physical
+//! key (topic, partition, offset) of the record it came from. An insert whose `_id` is there
+//! already reports the stored key, so that the caller can tell its own replay (keep the row) from a
+//! true duplicate (drop and count it). An insert is durable when it returns.
+
+pub mod sqlite;
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::error::StoreResult;
+
+/// Where a record came from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PhysicalKey {
+    /// Topic, or the name of a file or queue.
+    pub topic: Arc<str>,
+    /// Partition of the topic.
+    pub partition: i32,
+    /// Offset in the partition.
+    pub offset: i64,
+}
+
+impl std::fmt::Display for PhysicalKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{}:{}", self.topic, self.partition, self.offset)
+    }
+}
+
+/// The rows of one event type in a [`HotBatch`].
+#[derive(Debug, Clone)]
+pub struct HotTable {
+    /// The event type.
+    pub event_type: Arc<str>,
+    /// Rows with the landed schema of the type.
+    pub rows: RecordBatch,
+}
+
+/// One document of a [`HotBatch`].
+#[derive(Debug, Clone, Copy)]
+pub struct HotRow {
+    /// Index into [`HotBatch::tables`].
+    pub table: u32,
+    /// Row in that table.
+    pub row: u32,
+    /// First byte of the raw document in [`HotBatch::data`].
+    pub start: u32,
+    /// Bytes of the raw document.
+    pub length: u32,
+    /// Partition of the physical key.
+    pub partition: i32,
+    /// Offset of the physical key.
+    pub offset: i64,
+}
+
+/// A batch of events to insert, in the order of their records.
+#[derive(Debug, Clone)]
+pub struct HotBatch {
+    /// Topic of every physical key in the batch.
+    pub topic: Arc<str>,
+    /// Decoded rows by event type.
+    pub tables: Vec<HotTable>,
+    /// The documents, in record order.
+    pub rows: Vec<HotRow>,
+    /// The raw bytes that the documents lie in.
+    pub data: Bytes,
+}
+
+/// A document that was there already under another physical key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HotConflict {
+    /// Index into [`HotBatch::rows`].
+    pub row: usize,
+    /// The physical key that the stored document carries.
+    pub stored: PhysicalKey,
+}
+
+/// An event as the hot store has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HotEvent {
+    /// Logical key.
+    pub event_id: String,
+    /// Event type.
+    pub event_type: String,
+    /// Microseconds since 1970, UTC.
+    pub event_time: i64,
+    /// Physical key.
+    pub key: PhysicalKey,
+    /// The raw JSON.
+    pub document: String,
+}
+
+/// The hot store. Every method ends within the store's time-outs.
+#[async_trait]
+pub trait HotStore: Send + Sync {
+    /// Inserts every document that is not there yet, durably, and returns those that are there
+    /// under another physical key. A document that is there under its own key is a replay and is
+    /// not reported.
+    async fn insert(&self, batch: Arc<HotBatch>) -> StoreResult<Vec<HotConflict>>;
+
+    /// Gives the stored document of `event_id` the key `new`, if it still carries `stored`.
+    /// Returns whether it did.
+    async fn take_over(
+        &self,
+        event_id: &str,
+        stored: &PhysicalKey,
+        new: &PhysicalKey,
+    ) -> StoreResult<bool>;
+
+    /// The events of one player, latest first.
+    async fn player_timeline(&self, player_id: &str, limit: usize) -> StoreResult<Vec<HotEvent>>;
+
+    /// Number of documents.
+    async fn count(&self) -> StoreResult<u64>;
+
+    /// How messages name this store.
+    fn name(&self) -> String;
+}

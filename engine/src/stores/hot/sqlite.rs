@@ -1,0 +1,363 @@
+//! The embedded hot store: one SQLite table, appended to, with two narrow indexes.
+//!
+//! Documents lie in arrival order, so that an insert dirties few pages; the unique index holds
+//! event identifiers only. Canonical UUIDs are stored as 16 bytes, any other identifier as its
+//! text, and the two cannot collide because their SQLite types differ.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, StringArray};
+use arrow::datatypes::TimestampMicrosecondType;
+use async_trait::async_trait;
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::{Connection, OptionalExtension, ToSql, TransactionBehavior};
+
+use super::{HotBatch, HotConflict, HotEvent, HotStore, PhysicalKey};
+use crate::failpoint;
+use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
+use crate::stores::sqlite::{SqliteDatabase, run_blocking};
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS topics (
+    topic_id INTEGER PRIMARY KEY,
+    topic    TEXT NOT NULL UNIQUE
+);
+CREATE TABLE IF NOT EXISTS event_types (
+    event_type_id INTEGER PRIMARY KEY,
+    event_type    TEXT NOT NULL UNIQUE
+);
+CREATE TABLE IF NOT EXISTS events (
+    row_id        INTEGER PRIMARY KEY,
+    event_id      NOT NULL,           -- 16 bytes if a canonical UUID, else text
+    topic_id      INTEGER NOT NULL,
+    partition     INTEGER NOT NULL,
+    \"offset\"    INTEGER NOT NULL,
+    event_type_id INTEGER NOT NULL,
+    event_time    INTEGER NOT NULL,   -- microseconds since 1970, UTC
+    player_id     TEXT NOT NULL,
+    document      TEXT NOT NULL       -- the raw JSON
+);
+CREATE UNIQUE INDEX IF NOT EXISTS events_by_id ON events (event_id);
+CREATE INDEX IF NOT EXISTS events_by_player ON events (player_id, event_time);
+CREATE VIEW IF NOT EXISTS documents AS
+    SELECT CASE typeof(event_id) WHEN 'blob' THEN lower(
+               substr(hex(event_id), 1, 8) || '-' || substr(hex(event_id), 9, 4) || '-' ||
+               substr(hex(event_id), 13, 4) || '-' || substr(hex(event_id), 17, 4) || '-' ||
+               substr(hex(event_id), 21)) ELSE event_id END AS event_id,
+           event_type, datetime(event_time / 1000000, 'unixepoch') AS event_time, player_id,
+           topic, partition, \"offset\", document
+    FROM events JOIN topics USING (topic_id) JOIN event_types USING (event_type_id);
+";
+
+/// The hot store on SQLite.
+#[derive(Clone)]
+pub struct SqliteHotStore {
+    database: SqliteDatabase,
+}
+
+impl SqliteHotStore {
+    /// Opens the store at `path` and creates its tables.
+    pub fn open(path: &Path) -> StoreResult<Self> {
+        let database = SqliteDatabase::open("hot store", path)?;
+        let connection = database.connect()?;
+        connection
+            .execute_batch(SCHEMA)
+            .map_err(|error| database.error("create its tables", error))?;
+        Ok(Self { database })
+    }
+}
+
+#[async_trait]
+impl HotStore for SqliteHotStore {
+    async fn insert(&self, batch: Arc<HotBatch>) -> StoreResult<Vec<HotConflict>> {
+        let database = self.database.clone();
+        self.database
+            .with_writer("insert events", move |connection| {
+                insert_batch(connection, &batch)
+                    .map_err(|error| database.error("insert events", error))?
+                    .map_err(|error| {
+                        StoreError::new(
+                            database.store(),
+                            "insert events",
+                            StoreErrorKind::Unavailable,
+                            error,
+                        )
+                    })
+            })
+            .await
+    }
+
+    async fn take_over(
+        &self,
+        event_id: &str,
+        stored: &PhysicalKey,
+        new: &PhysicalKey,
+    ) -> StoreResult<bool> {
+        let database = self.database.clone();
+        let (event_id, stored, new) = (event_id.to_owned(), stored.clone(), new.clone());
+        self.database
+            .with_writer("take an event over", move |connection| {
+                take_over(connection, &event_id, &stored, &new)
+                    .map_err(|error| database.error("take an event over", error))
+            })
+            .await
+    }
+
+    async fn player_timeline(&self, player_id: &str, limit: usize) -> StoreResult<Vec<HotEvent>> {
+        let database = self.database.clone();
+        let player_id = player_id.to_owned();
+        run_blocking(&self.name(), "read a player's events", move || {
+            let connection = database.connect()?;
+            read_timeline(&connection, &player_id, limit)
+                .map_err(|error| database.error("read a player's events", error))
+        })
+        .await
+    }
+
+    async fn count(&self) -> StoreResult<u64> {
+        let database = self.database.clone();
+        run_blocking(&self.name(), "count events", move || {
+            let connection = database.connect()?;
+            connection
+                .query_row("SELECT count(*) FROM events", [], |row| row.get(0))
+                .map_err(|error| database.error("count events", error))
+        })
+        .await
+    }
+
+    fn name(&self) -> String {
+        self.database.store().to_owned()
+    }
+}
+
+/// An event identifier in its stored form, without allocation.
+enum StoredId<'a> {
+    Uuid([u8; 16]),
+    Text(&'a str),
+}
+
+impl<'a> StoredId<'a> {
+    fn new(event_id: &'a str) -> Self {
+        match parse_uuid(event_id.as_bytes()) {
+            Some(bytes) => Self::Uuid(bytes),
+            None => Self::Text(event_id),
+        }
+    }
+}
+
+impl ToSql for StoredId<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Uuid(bytes) => ValueRef::Blob(bytes),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+        }))
+    }
+}
+
+/// The 16 bytes of a canonical (lower-case, hyphenated) UUID; other spellings are other
+/// identifiers and stay text.
+fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
+    if text.len() != 36 {
+        return None;
+    }
+    let mut bytes = [0_u8; 16];
+    let mut position = 0;
+    for byte in &mut bytes {
+        if matches!(position, 8 | 13 | 18 | 23) {
+            if text[position] != b'-' {
+                return None;
+            }
+            position += 1;
+        }
+        *byte = (hex_digit(text[position])? << 4) | hex_digit(text[position + 1])?;
+        position += 2;
+    }
+    Some(bytes)
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    }
+}
+
+fn format_event_id(value: Value) -> String {
+    match value {
+        Value::Blob(bytes) if bytes.len() == 16 => {
+            let mut text = String::with_capacity(36);
+            for (index, byte) in bytes.iter().enumerate() {
+                if matches!(index, 4 | 6 | 8 | 10) {
+                    text.push('-');
+                }
+                text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('?'));
+                text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('?'));
+            }
+            text
+        }
+        Value::Blob(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Value::Text(text) => text,
+        other => format!("{other:?}"),
+    }
+}
+
+/// The envelope columns of one table that an insert needs.
+struct EnvelopeColumns<'a> {
+    event_id: &'a StringArray,
+    event_time: &'a [i64],
+    player_id: &'a StringArray,
+    event_type_id: i64,
+}
+
+/// An SQLite error outside, an injected failure inside.
+type InsertResult =
+    rusqlite::Result<Result<Vec<HotConflict>, failpoint::InjectedFailure>>;
+
+fn insert_batch(connection: &mut Connection, batch: &HotBatch) -> InsertResult {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let topic_id = intern(&transaction, "topics", "topic", &batch.topic)?;
+    let mut tables = Vec::with_capacity(batch.tables.len());
+    for table in &batch.tables {
+        tables.push(EnvelopeColumns {
+            event_id: table.rows.column(0).as_string::<i32>(),
+            event_time: table.rows.column(1).as_primitive::<TimestampMicrosecondType>().values(),
+            player_id: table.rows.column(2).as_string::<i32>(),
+            event_type_id: intern(&transaction, "event_types", "event_type", &table.event_type)?,
+        });
+    }
+    let mut conflicts = Vec::new();
+    {
+        let mut insert = transaction.prepare_cached(
+            "INSERT INTO events (event_id, topic_id, partition, \"offset\", event_type_id, \
+             event_time, player_id, document) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+             ON CONFLICT (event_id) DO NOTHING",
+        )?;
+        for (index, row) in batch.rows.iter().enumerate() {
+            let columns = &tables[row.table as usize];
+            let at = row.row as usize;
+            let event_id = columns.event_id.value(at);
+            let document =
+                &batch.data[row.start as usize..row.start as usize + row.length as usize];
+            let inserted = insert.execute((
+                StoredId::new(event_id),
+                topic_id,
+                row.partition,
+                row.offset,
+                columns.event_type_id,
+                columns.event_time[at],
+                columns.player_id.value(at),
+                ToSqlOutput::Borrowed(ValueRef::Text(document)),
+            ))?;
+            if inserted == 0
+                && let Some(stored) = stored_key(&transaction, event_id)?
+                && (stored.offset != row.offset
+                    || stored.partition != row.partition
+                    || stored.topic != batch.topic)
+            {
+                conflicts.push(HotConflict { row: index, stored });
+            }
+        }
+    }
+    if let Err(failure) = failpoint::pass("hot.in_insert") {
+        return Ok(Err(failure));
+    }
+    transaction.commit()?;
+    Ok(Ok(conflicts))
+}
+
+fn stored_key(connection: &Connection, event_id: &str) -> rusqlite::Result<Option<PhysicalKey>> {
+    let mut query = connection.prepare_cached(
+        "SELECT topic, partition, \"offset\" FROM events JOIN topics USING (topic_id) \
+         WHERE event_id = ?1",
+    )?;
+    query
+        .query_row([StoredId::new(event_id)], |row| {
+            let topic: String = row.get(0)?;
+            Ok(PhysicalKey { topic: topic.into(), partition: row.get(1)?, offset: row.get(2)? })
+        })
+        .optional()
+}
+
+fn take_over(
+    connection: &mut Connection,
+    event_id: &str,
+    stored: &PhysicalKey,
+    new: &PhysicalKey,
+) -> rusqlite::Result<bool> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let old_topic = intern(&transaction, "topics", "topic", &stored.topic)?;
+    let new_topic = intern(&transaction, "topics", "topic", &new.topic)?;
+    let changed = transaction.execute(
+        "UPDATE events SET topic_id = ?2, partition = ?3, \"offset\" = ?4 \
+         WHERE event_id = ?1 AND topic_id = ?5 AND partition = ?6 AND \"offset\" = ?7",
+        (
+            StoredId::new(event_id),
+            new_topic,
+            new.partition,
+            new.offset,
+            old_topic,
+            stored.partition,
+            stored.offset,
+        ),
+    )?;
+    transaction.commit()?;
+    Ok(changed == 1)
+}
+
+/// The small number that stands for `name` in a look-up table, made on first use.
+fn intern(
+    connection: &Connection,
+    table: &str,
+    column: &str,
+    name: &str,
+) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached(&format!(
+            "INSERT INTO {table} ({column}) VALUES (?1) ON CONFLICT DO NOTHING"
+        ))?
+        .execute([name])?;
+    connection
+        .prepare_cached(&format!("SELECT {column}_id FROM {table} WHERE {column} = ?1"))?
+        .query_row([name], |row| row.get(0))
+}
+
+fn read_timeline(
+    connection: &Connection,
+    player_id: &str,
+    limit: usize,
+) -> rusqlite::Result<Vec<HotEvent>> {
+    let mut query = connection.prepare(
+        "SELECT event_id, event_type, event_time, topic, partition, \"offset\", document \
+         FROM events JOIN topics USING (topic_id) JOIN event_types USING (event_type_id) \
+         WHERE player_id = ?1 ORDER BY event_time DESC, row_id DESC LIMIT ?2",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = query.query_map((player_id, limit), |row| {
+        let topic: String = row.get(3)?;
+        Ok(HotEvent {
+            event_id: format_event_id(row.get(0)?),
+            event_type: row.get(1)?,
+            event_time: row.get(2)?,
+            key: PhysicalKey { topic: topic.into(), partition: row.get(4)?, offset: row.get(5)? },
+            document: row.get(6)?,
+        })
+    })?;
+    rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_canonical_uuids_become_bytes() {
+        let uuid = "0190a1b2-c3d4-7e5f-8091-a2b3c4d5e6f7";
+        let bytes = parse_uuid(uuid.as_bytes()).unwrap();
+        assert_eq!(format_event_id(Value::Blob(bytes.to_vec())), uuid);
+        for other in ["0190A1B2-c3d4-7e5f-8091-a2b3c4d5e6f7", "0190a1b2c3d47e5f8091a2b3c4d5e6f7", "", "0190a1b2-c3d4-7e5f-8091-a2b3c4d5e6fg", "0190a1b2-c3d4-7e5f-8091a-2b3c4d5e6f7"] {
+            assert_eq!(parse_uuid(other.as_bytes()), None, "{other}");
+        }
+    }
+}

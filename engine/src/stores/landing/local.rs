@@ -1,0 +1,174 @@
+//! Landing in a local folder.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use arrow::buffer::{Buffer, MutableBuffer};
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::Landing;
+use crate::failpoint;
+use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
+use crate::stores::sqlite::run_blocking;
+
+/// Folder for files that are being written; on the same file system, so that a rename is atomic.
+const TEMPORARY: &str = ".tmp";
+
+/// Sealed files in a local folder.
+#[derive(Clone)]
+pub struct LocalLanding {
+    root: PathBuf,
+    store: String,
+}
+
+impl LocalLanding {
+    /// Opens (and creates) the folder, and removes what an ended process left half-written.
+    pub fn open(root: &Path) -> StoreResult<Self> {
+        let store = format!("landing ({})", root.display());
+        std::fs::create_dir_all(root.join(TEMPORARY))
+            .map_err(|error| StoreError::io(&store, "create its folder", error))?;
+        Ok(Self { root: root.to_path_buf(), store })
+    }
+
+    fn error(&self, operation: String, error: std::io::Error) -> StoreError {
+        StoreError::io(&self.store, operation, error)
+    }
+
+    fn seal_blocking(&self, name: &str, parts: &[Bytes]) -> StoreResult<()> {
+        let target = self.root.join(name);
+        let temporary = self.root.join(TEMPORARY).join(name.replace('/', "_"));
+        let write = || -> std::io::Result<()> {
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
+            for part in parts {
+                file.write_all(part)?;
+            }
+            file.sync_all()
+        };
+        write().map_err(|error| self.error(format!("write segment {name}"), error))?;
+        pass(&self.store, "landing.after_temporary_write")?;
+        let folder = target.parent().unwrap_or(&self.root).to_path_buf();
+        let publish = || -> std::io::Result<()> {
+            create_folders_durably(&self.root, &folder)?;
+            // A hard link fails if the name is taken, where a rename would overwrite.
+            std::fs::hard_link(&temporary, &target)?;
+            std::fs::remove_file(&temporary)?;
+            File::open(&folder)?.sync_all()
+        };
+        publish().map_err(|error| self.error(format!("publish segment {name}"), error))?;
+        pass(&self.store, "landing.after_rename")
+    }
+
+    fn read_blocking(&self, name: &str, range: &Range<u64>) -> StoreResult<Buffer> {
+        let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+        let read = || -> std::io::Result<Buffer> {
+            let file = File::open(self.root.join(name))?;
+            let mut buffer = MutableBuffer::from_len_zeroed(length);
+            file.read_exact_at(buffer.as_slice_mut(), range.start)?;
+            Ok(buffer.into())
+        };
+        read().map_err(|error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::UnexpectedEof => StoreError::new(
+                &self.store,
+                format!("read segment {name}"),
+                StoreErrorKind::Corrupt,
+                error,
+            )
+            .with_advice(
+                "the ledger lists this file but it is missing or short; restore it from a backup",
+            ),
+            _ => self.error(format!("read segment {name}"), error),
+        })
+    }
+}
+
+/// Creates `folder` below `root`, and makes each new entry durable in its parent.
+fn create_folders_durably(root: &Path, folder: &Path) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(folder)?;
+    let mut parent = folder.parent();
+    while let Some(path) = parent {
+        File::open(path)?.sync_all()?;
+        if path == root {
+            break;
+        }
+        parent = path.parent();
+    }
+    Ok(())
+}
+
+fn pass(store: &str, failpoint: &'static str) -> StoreResult<()> {
+    failpoint::pass(failpoint).map_err(|failure| {
+        StoreError::new(store, "seal a segment", StoreErrorKind::Unavailable, failure)
+    })
+}
+
+#[async_trait]
+impl Landing for LocalLanding {
+    async fn seal(&self, name: &str, parts: Vec<Bytes>) -> StoreResult<()> {
+        let (landing, name) = (self.clone(), name.to_owned());
+        run_blocking(&self.store, "seal a segment", move || landing.seal_blocking(&name, &parts))
+            .await
+    }
+
+    async fn read(&self, name: &str, range: Range<u64>) -> StoreResult<Buffer> {
+        let (landing, name) = (self.clone(), name.to_owned());
+        run_blocking(&self.store, "read a segment", move || landing.read_blocking(&name, &range))
+            .await
+    }
+
+    async fn list(&self) -> StoreResult<Vec<(String, u64)>> {
+        let landing = self.clone();
+        run_blocking(&self.store, "list segments", move || {
+            let mut files = Vec::new();
+            collect_files(&landing.root, &landing.root, &mut files)
+                .map_err(|error| landing.error("list segments".to_owned(), error))?;
+            files.sort();
+            Ok(files)
+        })
+        .await
+    }
+
+    async fn remove(&self, name: &str) -> StoreResult<()> {
+        let (landing, name) = (self.clone(), name.to_owned());
+        run_blocking(&self.store, "remove a segment", move || {
+            match std::fs::remove_file(landing.root.join(&name)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    Err(landing.error(format!("remove segment {name}"), error))
+                }
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
+
+    fn name(&self) -> String {
+        self.store.clone()
+    }
+}
+
+fn collect_files(
+    root: &Path,
+    folder: &Path,
+    files: &mut Vec<(String, u64)>,
+) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            collect_files(root, &path, files)?;
+        } else if let Ok(relative) = path.strip_prefix(root) {
+            files.push((relative.to_string_lossy().into_owned(), entry.metadata()?.len()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,257 @@
+//! The warehouse: the star schema, and how far each model has got.
+//!
+//! Delivery semantics: a model's rows are staged where nobody sees them, and published in one
+//! transaction together with the model's progress, the days that the change makes stale for the
+//! models downstream, and the removal of the stale days that the load itself has mended. A crash
+//! before the publication leaves nothing behind; after it, nothing is repeated.
+
+pub mod sqlite;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
+
+use super::error::StoreResult;
+
+/// How a column of an existing row takes the value of a new row with the same key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Combine {
+    /// The new value (the default).
+    Replace,
+    /// The old value.
+    Keep,
+    /// Their sum; NULL counts as nothing.
+    Sum,
+    /// The smaller one that is not NULL.
+    Min,
+    /// The larger one that is not NULL.
+    Max,
+    /// The value of the row in which the named column is smaller; equal: the smaller value.
+    First(String),
+    /// The value of the row in which the named column is larger; equal: the larger value.
+    Last(String),
+}
+
+/// One column of a warehouse table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableColumn {
+    /// Name.
+    pub name: String,
+    /// Type; one of those that [`storable`] accepts.
+    pub data_type: DataType,
+    /// How an upsert combines it; `Replace` elsewhere.
+    pub combine: Combine,
+    /// What it means.
+    pub comment: Option<String>,
+}
+
+/// One table of the star schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableDefinition {
+    /// Name, the model's.
+    pub name: String,
+    /// Columns in order.
+    pub columns: Vec<TableColumn>,
+    /// Columns that identify a row; empty if rows are only ever appended or replaced.
+    pub key: Vec<String>,
+    /// The DATE column by which rows are replaced or backfilled.
+    pub partition: Option<String>,
+    /// What the table holds.
+    pub comment: Option<String>,
+}
+
+impl TableDefinition {
+    /// The table's schema, every column nullable but the key.
+    pub fn schema(&self) -> SchemaRef {
+        let fields: Vec<Field> = self
+            .columns
+            .iter()
+            .map(|column| {
+                let nullable = !self.key.contains(&column.name);
+                Field::new(&column.name, column.data_type.clone(), nullable)
+            })
+            .collect();
+        Arc::new(Schema::new(fields))
+    }
+
+    /// The column of that name.
+    pub fn column(&self, name: &str) -> Option<&TableColumn> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+/// The type under which the warehouse keeps values of `data_type`, or `None` if it cannot.
+pub fn storable(data_type: &DataType) -> Option<DataType> {
+    match data_type {
+        DataType::Boolean => Some(DataType::Boolean),
+        DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::UInt8
+        | DataType::UInt16
+        | DataType::UInt32
+        | DataType::UInt64 => Some(DataType::Int64),
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => Some(DataType::Float64),
+        DataType::Decimal128(precision, scale) if *scale >= 0 => {
+            Some(DataType::Decimal128(*precision, *scale))
+        }
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(DataType::Utf8),
+        DataType::Dictionary(_, values) => storable(values),
+        DataType::Date32 | DataType::Date64 => Some(DataType::Date32),
+        DataType::Timestamp(..) => Some(crate::project::contract::timestamp_type()),
+        _ => None,
+    }
+}
+
+/// How staged rows become part of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoadMode {
+    /// They are added.
+    Append,
+    /// They are merged by the table's key.
+    Upsert,
+    /// They replace the rows of these partitions (days since 1970).
+    ReplacePartitions(BTreeSet<i32>),
+    /// They replace all rows; the table is made anew if its columns have changed.
+    ReplaceAll,
+}
+
+/// A model downstream, and what of this table's changes makes it stale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watch {
+    /// The model downstream.
+    pub consumer: String,
+    /// The columns that it reads: changes elsewhere do not matter to it.
+    pub used_columns: Vec<String>,
+    /// DATE columns of this table whose old and new values name its stale days; empty if a change
+    /// makes all of it stale.
+    pub date_columns: Vec<String>,
+}
+
+/// A mark that a model is stale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaleMark {
+    /// Number of the mark.
+    pub sequence: i64,
+    /// The model that is stale.
+    pub consumer: String,
+    /// The table that changed.
+    pub source: String,
+    /// The day that changed (days since 1970), or `None` if all of the model is stale.
+    pub day: Option<i32>,
+}
+
+/// How far a model has got.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ModelProgress {
+    /// The model.
+    pub model: String,
+    /// Commit of the ledger up to which it has read its events.
+    pub ledger_sequence: i64,
+    /// Hash of the SQL and header that its table was built with.
+    pub definition_hash: u64,
+    /// Time of its latest publication (milliseconds since 1970, UTC).
+    pub updated_at: i64,
+}
+
+/// What a load publishes besides its rows.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    /// How the staged rows become part of the table.
+    pub mode: LoadMode,
+    /// The progress that the model had when its load began, `None` if it was never loaded: the
+    /// fence against a second run.
+    pub expected: Option<i64>,
+    /// The progress after it.
+    pub progress: ModelProgress,
+    /// Stale marks of this model up to this number are removed.
+    pub mended_through: i64,
+    /// The models downstream.
+    pub watches: Vec<Watch>,
+}
+
+/// What a load did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LoadOutcome {
+    /// Rows staged.
+    pub rows_staged: u64,
+    /// Rows of the table afterwards.
+    pub rows_in_table: u64,
+    /// Days marked stale for the models downstream.
+    pub stale_marks: u64,
+}
+
+/// One load under way. Dropping it discards what was staged.
+#[async_trait]
+pub trait Load: Send {
+    /// Stages rows, whose columns are the table's in its order and types.
+    async fn write(&mut self, rows: RecordBatch) -> StoreResult<()>;
+
+    /// Publishes everything staged, in one transaction.
+    async fn publish(self: Box<Self>, publication: Publication) -> StoreResult<LoadOutcome>;
+}
+
+/// A run of the pipeline, for the history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRecord {
+    /// When it began (milliseconds since 1970, UTC).
+    pub started_at: i64,
+    /// When it ended.
+    pub finished_at: i64,
+    /// The model.
+    pub model: String,
+    /// `loaded`, `up to date`, `failed` or `skipped`.
+    pub state: String,
+    /// How it was loaded, such as `upsert` or `3 days replaced`.
+    pub mode: String,
+    /// Rows staged.
+    pub rows: u64,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// The warehouse. Every method ends within the store's time-outs.
+#[async_trait]
+pub trait Warehouse: Send + Sync {
+    /// Creates missing tables and adds missing nullable columns. Tables in `rebuilt` are about to
+    /// be replaced as a whole, so that their columns may differ. Returns what was changed, in
+    /// words; anything else that differs is an error that names the way out.
+    async fn prepare(
+        &self,
+        tables: &[TableDefinition],
+        rebuilt: &BTreeSet<String>,
+    ) -> StoreResult<Vec<String>>;
+
+    /// Keeps every other pipeline run out until the returned guard is dropped; an error if one is
+    /// under way.
+    async fn lock_pipeline(&self) -> StoreResult<Box<dyn Send + Sync>>;
+
+    /// Begins to load a table.
+    async fn begin_load(&self, table: &TableDefinition) -> StoreResult<Box<dyn Load>>;
+
+    /// The table for SQL, with filters and projections pushed down.
+    fn table(&self, table: &TableDefinition) -> Arc<dyn TableProvider>;
+
+    /// The progress of every model.
+    async fn progress(&self) -> StoreResult<Vec<ModelProgress>>;
+
+    /// Forgets models that the project no longer has, so that they are built anew if they return.
+    async fn forget_models_except(&self, models: &[String]) -> StoreResult<()>;
+
+    /// All stale marks.
+    async fn stale_marks(&self) -> StoreResult<Vec<StaleMark>>;
+
+    /// Appends to the history of runs, and drops what is beyond the last thousand.
+    async fn record_runs(&self, runs: &[RunRecord]) -> StoreResult<()>;
+
+    /// The latest entries of the history, newest first.
+    async fn runs(&self, limit: usize) -> StoreResult<Vec<RunRecord>>;
+
+    /// How messages name this store.
+    fn name(&self) -> String;
+}

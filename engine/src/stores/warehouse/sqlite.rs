@@ -1,0 +1,374 @@
+//! The embedded warehouse: the star schema in one SQLite file.
+
+mod changes;
+mod load;
+mod scan;
+mod statements;
+mod values;
+
+use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::{
+    Load, ModelProgress, RunRecord, StaleMark, TableDefinition, Warehouse,
+};
+use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
+use crate::stores::sqlite::{SqliteDatabase, run_blocking};
+use load::SqliteLoad;
+use scan::SqliteTable;
+use statements::{create_partition_index, create_table, declared_type, quote};
+
+const SCHEMA: &str = include_str!("sqlite/schema.sql");
+
+/// Entries kept in the history of runs.
+const RUN_HISTORY: i64 = 1000;
+
+/// The warehouse on SQLite.
+#[derive(Clone)]
+pub struct SqliteWarehouse {
+    database: SqliteDatabase,
+}
+
+impl SqliteWarehouse {
+    /// Opens the warehouse database at `path`, which the ledger shares.
+    pub fn open_database(path: &Path) -> StoreResult<SqliteDatabase> {
+        SqliteDatabase::open("warehouse", path)
+    }
+
+    /// Creates the warehouse's own tables in `database` where they are missing.
+    pub fn open(database: SqliteDatabase) -> StoreResult<Self> {
+        let connection = database.connect()?;
+        connection
+            .execute_batch(SCHEMA)
+            .map_err(|error| database.error("create the warehouse's tables", error))?;
+        Ok(Self { database })
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        let database = self.database.clone();
+        run_blocking(self.database.store(), operation, move || {
+            let connection = database.connect()?;
+            work(&connection).map_err(|error| database.error(operation, error))
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Warehouse for SqliteWarehouse {
+    async fn prepare(
+        &self,
+        tables: &[TableDefinition],
+        rebuilt: &BTreeSet<String>,
+    ) -> StoreResult<Vec<String>> {
+        const OPERATION: &str = "prepare the star schema";
+        let (database, tables, rebuilt) =
+            (self.database.clone(), tables.to_vec(), rebuilt.clone());
+        self.database
+            .with_writer(OPERATION, move |connection| {
+                prepare_tables(connection, &tables, &rebuilt)
+                    .map_err(|error| database.error(OPERATION, error))?
+                    .map_err(|(what, way_out)| {
+                        StoreError::new(
+                            database.store(),
+                            OPERATION,
+                            StoreErrorKind::Incompatible,
+                            what,
+                        )
+                        .with_advice(way_out)
+                    })
+            })
+            .await
+    }
+
+    async fn lock_pipeline(&self) -> StoreResult<Box<dyn Send + Sync>> {
+        const OPERATION: &str = "lock the pipeline";
+        let mut path = self.database.path().into_os_string();
+        path.push("-pipeline.lock");
+        let store = self.database.store().to_owned();
+        run_blocking(self.database.store(), OPERATION, move || {
+            let file = File::create(&path)
+                .map_err(|error| StoreError::io(&store, OPERATION, error))?;
+            match file.try_lock() {
+                Ok(()) => Ok(Box::new(file) as Box<dyn Send + Sync>),
+                Err(TryLockError::WouldBlock) => Err(StoreError::new(
+                    &store,
+                    OPERATION,
+                    StoreErrorKind::Unavailable,
+                    "another run is under way",
+                )
+                .with_advice("wait until it has ended, then try again")),
+                Err(TryLockError::Error(error)) => Err(StoreError::io(&store, OPERATION, error)),
+            }
+        })
+        .await
+    }
+
+    async fn begin_load(&self, table: &TableDefinition) -> StoreResult<Box<dyn Load>> {
+        let (database, definition) = (self.database.clone(), table.clone());
+        let load = run_blocking(self.database.store(), "begin a load", move || {
+            SqliteLoad::begin(database, definition)
+        })
+        .await?;
+        Ok(Box::new(load))
+    }
+
+    fn table(&self, table: &TableDefinition) -> Arc<dyn TableProvider> {
+        Arc::new(SqliteTable::new(self.database.clone(), table))
+    }
+
+    async fn progress(&self) -> StoreResult<Vec<ModelProgress>> {
+        self.read("read the models' progress", |connection| {
+            connection
+                .prepare(
+                    "SELECT model, ledger_sequence, definition_hash, updated_at \
+                     FROM meta_models ORDER BY model",
+                )?
+                .query_map([], |row| {
+                    Ok(ModelProgress {
+                        model: row.get(0)?,
+                        ledger_sequence: row.get(1)?,
+                        definition_hash: row.get::<_, i64>(2)?.cast_unsigned(),
+                        updated_at: row.get(3)?,
+                    })
+                })?
+                .collect()
+        })
+        .await
+    }
+
+    async fn forget_models_except(&self, models: &[String]) -> StoreResult<()> {
+        const OPERATION: &str = "forget removed models";
+        let (database, models) = (self.database.clone(), models.to_vec());
+        self.database
+            .with_writer(OPERATION, move |connection| {
+                forget_except(connection, &models)
+                    .map_err(|error| database.error(OPERATION, error))
+            })
+            .await
+    }
+
+    async fn stale_marks(&self) -> StoreResult<Vec<StaleMark>> {
+        self.read("read the stale days", |connection| {
+            connection
+                .prepare("SELECT sequence, consumer, source, day FROM meta_stale ORDER BY sequence")?
+                .query_map([], |row| {
+                    let day: Option<String> = row.get(3)?;
+                    Ok(StaleMark {
+                        sequence: row.get(0)?,
+                        consumer: row.get(1)?,
+                        source: row.get(2)?,
+                        day: day.and_then(|day| values::parse_date(day.as_bytes())),
+                    })
+                })?
+                .collect()
+        })
+        .await
+    }
+
+    async fn record_runs(&self, runs: &[RunRecord]) -> StoreResult<()> {
+        const OPERATION: &str = "record a run";
+        let (database, runs) = (self.database.clone(), runs.to_vec());
+        self.database
+            .with_writer(OPERATION, move |connection| {
+                insert_runs(connection, &runs).map_err(|error| database.error(OPERATION, error))
+            })
+            .await
+    }
+
+    async fn runs(&self, limit: usize) -> StoreResult<Vec<RunRecord>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read("read the history of runs", move |connection| {
+            connection
+                .prepare(
+                    "SELECT started_at, finished_at, model, state, mode, \"rows\", error \
+                     FROM meta_runs ORDER BY run_id DESC LIMIT ?1",
+                )?
+                .query_map([limit], |row| {
+                    Ok(RunRecord {
+                        started_at: row.get(0)?,
+                        finished_at: row.get(1)?,
+                        model: row.get(2)?,
+                        state: row.get(3)?,
+                        mode: row.get(4)?,
+                        rows: row.get(5)?,
+                        error: row.get(6)?,
+                    })
+                })?
+                .collect()
+        })
+        .await
+    }
+
+    fn name(&self) -> String {
+        self.database.store().to_owned()
+    }
+}
+
+/// An SQLite error outside; inside, what does not fit and the way out of it.
+type PrepareResult = rusqlite::Result<Result<Vec<String>, (String, String)>>;
+
+fn prepare_tables(
+    connection: &mut Connection,
+    tables: &[TableDefinition],
+    rebuilt: &BTreeSet<String>,
+) -> PrepareResult {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut changes = Vec::new();
+    for table in tables {
+        let existing = existing_columns(&transaction, &table.name)?;
+        if existing.is_empty() {
+            transaction.execute_batch(&create_table(table))?;
+            changes.push(format!("created table {}", table.name));
+        } else if !rebuilt.contains(&table.name) {
+            match added_columns(table, &existing) {
+                Err(problem) => return Ok(Err(problem)),
+                Ok(added) => {
+                    for index in added {
+                        let column = &table.columns[index];
+                        transaction.execute_batch(&format!(
+                            "ALTER TABLE {} ADD COLUMN {} {}",
+                            quote(&table.name),
+                            quote(&column.name),
+                            declared_type(&column.data_type)
+                        ))?;
+                        changes.push(format!("added column {}.{}", table.name, column.name));
+                    }
+                }
+            }
+        }
+        if let Some(index) = create_partition_index(table)
+            && (existing.is_empty() || !rebuilt.contains(&table.name))
+        {
+            transaction.execute_batch(&index)?;
+        }
+    }
+    transaction.commit()?;
+    Ok(Ok(changes))
+}
+
+/// A column of a table that exists: name, declared type, whether it is part of the key.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ExistingColumn {
+    name: String,
+    declared: String,
+    in_key: bool,
+}
+
+pub(crate) fn existing_columns(
+    connection: &Connection,
+    table: &str,
+) -> rusqlite::Result<Vec<ExistingColumn>> {
+    connection
+        .prepare("SELECT name, type, pk FROM pragma_table_info(?1)")?
+        .query_map([table], |row| {
+            Ok(ExistingColumn {
+                name: row.get(0)?,
+                declared: row.get(1)?,
+                in_key: row.get::<_, i64>(2)? > 0,
+            })
+        })?
+        .collect()
+}
+
+/// Indexes of the columns that the model has and the table has not; an error if the table cannot
+/// become the model's by adding nullable columns.
+fn added_columns(
+    table: &TableDefinition,
+    existing: &[ExistingColumn],
+) -> Result<Vec<usize>, (String, String)> {
+    let way_out = format!(
+        "adding a nullable column is done by itself; anything else rebuilds the table: \
+         questlake etl run --full-refresh --select {}",
+        table.name
+    );
+    for old in existing {
+        let Some(new) = table.column(&old.name) else {
+            let what = format!("table {} has a column `{}` that its model no longer has", table.name, old.name);
+            return Err((what, way_out));
+        };
+        let declared = declared_type(&new.data_type);
+        if declared != old.declared {
+            let what = format!(
+                "column {}.{} is {} in the warehouse and {declared} in its model",
+                table.name, old.name, old.declared
+            );
+            return Err((what, way_out));
+        }
+        if old.in_key != table.key.contains(&old.name) {
+            return Err((format!("the key of {} has changed", table.name), way_out));
+        }
+    }
+    let is_new = |name: &str| existing.iter().all(|old| old.name != name);
+    let mut added = Vec::new();
+    for (index, column) in table.columns.iter().enumerate() {
+        if !is_new(&column.name) {
+            continue;
+        }
+        if table.key.contains(&column.name) {
+            return Err((format!("the key of {} has changed", table.name), way_out));
+        }
+        added.push(index);
+    }
+    Ok(added)
+}
+
+/// Whether the table in the warehouse has exactly the columns that the model wants.
+pub(crate) fn has_same_columns(table: &TableDefinition, existing: &[ExistingColumn]) -> bool {
+    existing.len() == table.columns.len()
+        && existing.iter().zip(&table.columns).all(|(old, new)| {
+            old.name == new.name
+                && old.declared == declared_type(&new.data_type)
+                && old.in_key == table.key.contains(&new.name)
+        })
+}
+
+fn forget_except(connection: &mut Connection, models: &[String]) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let known: Vec<String> = {
+        let mut query = transaction.prepare("SELECT model FROM meta_models")?;
+        let names = query.query_map([], |row| row.get(0))?;
+        names.collect::<rusqlite::Result<_>>()?
+    };
+    for model in known.iter().filter(|model| !models.contains(model)) {
+        transaction.execute("DELETE FROM meta_models WHERE model = ?1", [model])?;
+        transaction.execute("DELETE FROM meta_stale WHERE consumer = ?1", [model])?;
+    }
+    transaction.commit()
+}
+
+fn insert_runs(connection: &mut Connection, runs: &[RunRecord]) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    {
+        let mut insert = transaction.prepare_cached(
+            "INSERT INTO meta_runs (started_at, finished_at, model, state, mode, \"rows\", error) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?;
+        for run in runs {
+            insert.execute((
+                run.started_at,
+                run.finished_at,
+                &run.model,
+                &run.state,
+                &run.mode,
+                run.rows,
+                &run.error,
+            ))?;
+        }
+        transaction.execute(
+            "DELETE FROM meta_runs WHERE run_id <= (SELECT max(run_id) FROM meta_runs) - ?1",
+            [RUN_HISTORY],
+        )?;
+    }
+    transaction.commit()
+}

@@ -1,0 +1,164 @@
+//! Which days a load makes stale for the models downstream.
+//!
+//! A row counts as changed for a consumer only if a column that the consumer reads differs. The
+//! stale days are the old and the new values of its DATE columns in those rows, so that a row that
+//! moves from one day to another makes both stale. When the latest day of the partition column
+//! advances, the former latest day (it is over now) and the days between (on which nothing
+//! happened) are stale too.
+
+use rusqlite::{Connection, OptionalExtension, Transaction};
+
+use super::statements::{all_columns, key_equality, quote};
+use super::values::{date_text, parse_date};
+use crate::stores::warehouse::{LoadMode, TableDefinition, Watch};
+
+/// Longest run of empty days that is marked one by one when the latest day advances.
+const MAX_GAP_DAYS: i32 = 4000;
+
+/// Keeps the rows that the load will change or remove, as they were: `temp.old`.
+pub(super) fn remember_old_rows(
+    transaction: &Transaction<'_>,
+    table: &TableDefinition,
+    mode: &LoadMode,
+) -> rusqlite::Result<()> {
+    let columns = all_columns(table, "t.");
+    let name = quote(&table.name);
+    let rows = match mode {
+        LoadMode::Append => "WHERE false".to_owned(),
+        LoadMode::Upsert => {
+            format!("JOIN temp.stage s ON {}", key_equality(table, "t", "s"))
+        }
+        LoadMode::ReplaceAll => String::new(),
+        LoadMode::ReplacePartitions(_) => match &table.partition {
+            Some(partition) => {
+                format!("WHERE t.{} IN (SELECT day FROM temp.replaced)", quote(partition))
+            }
+            None => String::new(),
+        },
+    };
+    transaction
+        .execute_batch(&format!("CREATE TEMP TABLE old AS SELECT {columns} FROM main.{name} t {rows}"))
+}
+
+/// The latest value of the partition column.
+pub(super) fn latest_day(
+    connection: &Connection,
+    table: &TableDefinition,
+) -> rusqlite::Result<Option<i32>> {
+    let Some(partition) = &table.partition else { return Ok(None) };
+    let text: Option<String> = connection
+        .query_row(
+            &format!("SELECT max({}) FROM main.{}", quote(partition), quote(&table.name)),
+            [],
+            |row| row.get(0),
+        )
+        .optional()?
+        .flatten();
+    Ok(text.and_then(|text| parse_date(text.as_bytes())))
+}
+
+/// Marks what the published rows make stale. Returns the number of marks.
+pub(super) fn mark_stale(
+    transaction: &Transaction<'_>,
+    table: &TableDefinition,
+    watches: &[Watch],
+    latest_before: Option<i32>,
+) -> rusqlite::Result<u64> {
+    let latest_after = latest_day(transaction, table)?;
+    let mut marks = 0;
+    for watch in watches {
+        if watch.date_columns.is_empty() {
+            marks += mark_all_if_changed(transaction, table, watch)?;
+            continue;
+        }
+        for column in &watch.date_columns {
+            let changed = changed_values(table, watch, column);
+            marks += transaction.execute(
+                &format!(
+                    "INSERT INTO meta_stale (consumer, source, day) \
+                     SELECT DISTINCT ?1, ?2, day FROM ({changed}) WHERE day IS NOT NULL"
+                ),
+                (&watch.consumer, &table.name),
+            )? as u64;
+            if table.partition.as_ref() == Some(column) {
+                marks += mark_advance(transaction, table, watch, latest_before, latest_after)?;
+            }
+        }
+    }
+    Ok(marks)
+}
+
+fn mark_all_if_changed(
+    transaction: &Transaction<'_>,
+    table: &TableDefinition,
+    watch: &Watch,
+) -> rusqlite::Result<u64> {
+    let changed = changed_values(table, watch, "");
+    let marks = transaction.execute(
+        &format!(
+            "INSERT INTO meta_stale (consumer, source, day) \
+             SELECT ?1, ?2, NULL WHERE EXISTS ({changed})"
+        ),
+        (&watch.consumer, &table.name),
+    )?;
+    Ok(marks as u64)
+}
+
+/// A query for the old and new values of `column` (NULL if it is empty) in changed rows.
+fn changed_values(table: &TableDefinition, watch: &Watch, column: &str) -> String {
+    let value = |row: &str| {
+        if column.is_empty() { "NULL AS day".to_owned() } else { format!("{row}.{} AS day", quote(column)) }
+    };
+    if table.key.is_empty() {
+        // Without a key rows cannot be paired: all that went and all that came has changed.
+        return format!(
+            "SELECT {} FROM temp.old o UNION ALL SELECT {} FROM temp.stage s",
+            value("o"),
+            value("s")
+        );
+    }
+    let differs: Vec<String> = watch
+        .used_columns
+        .iter()
+        .filter(|used| !table.key.contains(used))
+        .map(|used| format!("o.{0} IS NOT t.{0}", quote(used)))
+        .collect();
+    let differs = if differs.is_empty() { "false".to_owned() } else { differs.join(" OR ") };
+    let name = quote(&table.name);
+    let pair = key_equality(table, "o", "t");
+    let staged = key_equality(table, "s", "t");
+    let first_key = table.key.first().map(|key| quote(key)).unwrap_or_default();
+    format!(
+        "SELECT {old} FROM temp.old o JOIN main.{name} t ON {pair} WHERE {differs} \
+         UNION ALL SELECT {new} FROM temp.old o JOIN main.{name} t ON {pair} WHERE {differs} \
+         UNION ALL SELECT {old} FROM temp.old o LEFT JOIN main.{name} t ON {pair} \
+                   WHERE t.{first_key} IS NULL \
+         UNION ALL SELECT {new} FROM temp.stage s JOIN main.{name} t ON {staged} \
+                   LEFT JOIN temp.old o ON {pair} WHERE o.{first_key} IS NULL",
+        old = value("o"),
+        new = value("t"),
+    )
+}
+
+fn mark_advance(
+    transaction: &Transaction<'_>,
+    table: &TableDefinition,
+    watch: &Watch,
+    before: Option<i32>,
+    after: Option<i32>,
+) -> rusqlite::Result<u64> {
+    let (Some(before), Some(after)) = (before, after) else { return Ok(0) };
+    if after <= before {
+        return Ok(0);
+    }
+    let mut insert = transaction
+        .prepare("INSERT INTO meta_stale (consumer, source, day) VALUES (?1, ?2, ?3)")?;
+    if after - before > MAX_GAP_DAYS {
+        insert.execute((&watch.consumer, &table.name, None::<String>))?;
+        return Ok(1);
+    }
+    for day in before..after {
+        insert.execute((&watch.consumer, &table.name, date_text(day)))?;
+    }
+    Ok(u64::from((after - before).unsigned_abs()))
+}

@@ -1,0 +1,287 @@
+//! A load: rows staged in a temporary table of their own connection, published in one transaction.
+
+use std::sync::{Arc, Mutex};
+
+use arrow::array::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use async_trait::async_trait;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
+
+use super::changes::{latest_day, mark_stale, remember_old_rows};
+use super::statements::{
+    append, create_partition_index, create_stage, create_table, insert_stage, quote, upsert,
+};
+use super::values::{ValueError, date_text, execute_rows};
+use super::{existing_columns, has_same_columns};
+use crate::failpoint;
+use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
+use crate::stores::sqlite::{SqliteDatabase, run_blocking};
+use crate::stores::warehouse::{
+    Load, LoadMode, LoadOutcome, ModelProgress, Publication, TableDefinition,
+};
+
+/// A load into one table.
+pub(super) struct SqliteLoad {
+    database: SqliteDatabase,
+    table: Arc<TableDefinition>,
+    /// Its temporary tables are seen by this connection alone, and end with it.
+    connection: Arc<Mutex<Connection>>,
+    rows_staged: u64,
+}
+
+/// Why a publication was not made.
+enum PublishFailure {
+    Sqlite(rusqlite::Error),
+    Fenced(String),
+    Injected(failpoint::InjectedFailure),
+}
+
+impl From<rusqlite::Error> for PublishFailure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<failpoint::InjectedFailure> for PublishFailure {
+    fn from(failure: failpoint::InjectedFailure) -> Self {
+        Self::Injected(failure)
+    }
+}
+
+impl SqliteLoad {
+    pub(super) fn begin(database: SqliteDatabase, table: TableDefinition) -> StoreResult<Self> {
+        let connection = database.connect()?;
+        let stage = || -> rusqlite::Result<()> {
+            // Staged rows go to a file: they may be more than memory should hold.
+            connection.pragma_update(None, "temp_store", "FILE")?;
+            connection.execute_batch(&create_stage(&table))
+        };
+        stage().map_err(|error| database.error(&format!("stage {}", table.name), error))?;
+        Ok(Self {
+            database,
+            table: Arc::new(table),
+            connection: Arc::new(Mutex::new(connection)),
+            rows_staged: 0,
+        })
+    }
+}
+
+#[async_trait]
+impl Load for SqliteLoad {
+    async fn write(&mut self, rows: RecordBatch) -> StoreResult<()> {
+        self.rows_staged += rows.num_rows() as u64;
+        let (database, table) = (self.database.clone(), Arc::clone(&self.table));
+        let connection = Arc::clone(&self.connection);
+        run_blocking(self.database.store(), "stage rows", move || {
+            let mut connection =
+                connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let operation = format!("stage rows of {}", table.name);
+            let transaction =
+                connection.transaction().map_err(|error| database.error(&operation, error))?;
+            let inserted = {
+                let mut insert = transaction
+                    .prepare_cached(&insert_stage(&table))
+                    .map_err(|error| database.error(&operation, error))?;
+                execute_rows(&mut insert, &rows)
+            };
+            inserted.map_err(|(row, error)| {
+                stage_error(&database, &table, &operation, &rows, row, error)
+            })?;
+            transaction.commit().map_err(|error| database.error(&operation, error))
+        })
+        .await
+    }
+
+    async fn publish(self: Box<Self>, publication: Publication) -> StoreResult<LoadOutcome> {
+        let (database, table) = (self.database.clone(), Arc::clone(&self.table));
+        let (connection, rows_staged) = (Arc::clone(&self.connection), self.rows_staged);
+        run_blocking(self.database.store(), "publish a model", move || {
+            let mut connection =
+                connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let operation = format!("publish {}", table.name);
+            let outcome = publish(&mut connection, &table, &publication, rows_staged);
+            outcome.map_err(|failure| match failure {
+                PublishFailure::Sqlite(error) => database.error(&operation, error),
+                PublishFailure::Fenced(what) => StoreError::new(
+                    database.store(),
+                    operation,
+                    StoreErrorKind::Fenced,
+                    what,
+                )
+                .with_advice("nothing was written; let one run end before the next begins"),
+                PublishFailure::Injected(failure) => StoreError::new(
+                    database.store(),
+                    operation,
+                    StoreErrorKind::Unavailable,
+                    failure,
+                ),
+            })
+        })
+        .await
+    }
+}
+
+/// Says which row could not be staged, and why.
+fn stage_error(
+    database: &SqliteDatabase,
+    table: &TableDefinition,
+    operation: &str,
+    rows: &RecordBatch,
+    row: usize,
+    error: ValueError,
+) -> StoreError {
+    let ValueError::Sqlite(error) = error else {
+        return StoreError::new(
+            database.store(),
+            operation,
+            StoreErrorKind::InvalidData,
+            error,
+        )
+        .with_advice("cast the column in the model's SQL to a type that fits");
+    };
+    if error.sqlite_error_code() != Some(ErrorCode::ConstraintViolation) {
+        return database.error(operation, error);
+    }
+    let key = describe_key(table, rows, row);
+    let (what, advice) = if error.to_string().contains("NOT NULL") {
+        (
+            format!("a row has NULL in the key ({key})"),
+            "a key cannot be NULL: filter such rows out or use coalesce(column, 'unknown')",
+        )
+    } else {
+        (
+            format!("the model gives more than one row for the key ({key})"),
+            "group by the key, or add the columns that tell these rows apart to the key",
+        )
+    };
+    StoreError::new(database.store(), operation, StoreErrorKind::InvalidData, what)
+        .with_advice(advice)
+}
+
+fn describe_key(table: &TableDefinition, rows: &RecordBatch, row: usize) -> String {
+    let options = FormatOptions::new().with_null("NULL");
+    let mut parts = Vec::new();
+    for key in &table.key {
+        let value = rows
+            .column_by_name(key)
+            .and_then(|column| ArrayFormatter::try_new(column, &options).ok())
+            .map_or_else(String::new, |formatter| formatter.value(row).to_string());
+        parts.push(format!("{key} = {value}"));
+    }
+    parts.join(", ")
+}
+
+fn publish(
+    connection: &mut Connection,
+    table: &TableDefinition,
+    publication: &Publication,
+    rows_staged: u64,
+) -> Result<LoadOutcome, PublishFailure> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    check_fence(&transaction, publication)?;
+    let recreate = publication.mode == LoadMode::ReplaceAll
+        && !has_same_columns(table, &existing_columns(&transaction, &table.name)?);
+    if recreate {
+        // The old rows have other columns, so they cannot be compared: all of it has changed.
+        transaction.execute_batch(&format!("DROP TABLE main.{}", quote(&table.name)))?;
+        transaction.execute_batch(&create_table(table))?;
+        if let Some(index) = create_partition_index(table) {
+            transaction.execute_batch(&index)?;
+        }
+    }
+    if let LoadMode::ReplacePartitions(days) = &publication.mode {
+        transaction.execute_batch("CREATE TEMP TABLE replaced (day DATE PRIMARY KEY)")?;
+        let mut insert = transaction.prepare("INSERT INTO temp.replaced VALUES (?1)")?;
+        for day in days {
+            insert.execute([date_text(*day)])?;
+        }
+    }
+    let latest_before = latest_day(&transaction, table)?;
+    remember_old_rows(&transaction, table, &publication.mode)?;
+    put_staged_rows(&transaction, table, &publication.mode)?;
+    let mut stale_marks = mark_stale(&transaction, table, &publication.watches, latest_before)?;
+    if recreate {
+        for watch in &publication.watches {
+            stale_marks += 1;
+            transaction.execute(
+                "INSERT INTO meta_stale (consumer, source, day) VALUES (?1, ?2, NULL)",
+                (&watch.consumer, &table.name),
+            )?;
+        }
+    }
+    save_progress(&transaction, publication)?;
+    let rows_in_table = transaction.query_row(
+        &format!("SELECT count(*) FROM main.{}", quote(&table.name)),
+        [],
+        |row| row.get(0),
+    )?;
+    failpoint::pass("etl.before_publish")?;
+    transaction.commit()?;
+    failpoint::pass("etl.after_publish")?;
+    Ok(LoadOutcome { rows_staged, rows_in_table, stale_marks })
+}
+
+fn check_fence(
+    transaction: &Transaction<'_>,
+    publication: &Publication,
+) -> Result<(), PublishFailure> {
+    let model = &publication.progress.model;
+    let current: Option<i64> = transaction
+        .query_row("SELECT ledger_sequence FROM meta_models WHERE model = ?1", [model], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    if current == publication.expected {
+        return Ok(());
+    }
+    Err(PublishFailure::Fenced(format!(
+        "another run has loaded {model} since this one began (its progress is {current:?}, \
+         expected {:?})",
+        publication.expected
+    )))
+}
+
+fn put_staged_rows(
+    transaction: &Transaction<'_>,
+    table: &TableDefinition,
+    mode: &LoadMode,
+) -> rusqlite::Result<()> {
+    let name = quote(&table.name);
+    match mode {
+        LoadMode::Append => transaction.execute_batch(&append(table)),
+        LoadMode::Upsert => transaction.execute_batch(&upsert(table)),
+        LoadMode::ReplaceAll => {
+            transaction.execute_batch(&format!("DELETE FROM main.{name}"))?;
+            transaction.execute_batch(&append(table))
+        }
+        LoadMode::ReplacePartitions(_) => {
+            if let Some(partition) = &table.partition {
+                transaction.execute_batch(&format!(
+                    "DELETE FROM main.{name} WHERE {} IN (SELECT day FROM temp.replaced)",
+                    quote(partition)
+                ))?;
+            }
+            transaction.execute_batch(&append(table))
+        }
+    }
+}
+
+fn save_progress(
+    transaction: &Transaction<'_>,
+    publication: &Publication,
+) -> rusqlite::Result<()> {
+    let ModelProgress { model, ledger_sequence, definition_hash, updated_at } =
+        &publication.progress;
+    transaction.execute(
+        "INSERT INTO meta_models (model, ledger_sequence, definition_hash, updated_at) \
+         VALUES (?1, ?2, ?3, ?4) ON CONFLICT (model) DO UPDATE SET \
+         ledger_sequence = excluded.ledger_sequence, definition_hash = excluded.definition_hash, \
+         updated_at = excluded.updated_at",
+        (model, ledger_sequence, definition_hash.cast_signed(), updated_at),
+    )?;
+    transaction.execute(
+        "DELETE FROM meta_stale WHERE consumer = ?1 AND sequence <= ?2",
+        (model, publication.mended_through),
+    )?;
+    Ok(())
+}

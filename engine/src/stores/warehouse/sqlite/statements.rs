@@ -1,0 +1,186 @@
+//! The SQL statements that define and load a table.
+
+use std::fmt::Write;
+
+use arrow::datatypes::DataType;
+
+use crate::stores::warehouse::{Combine, TableColumn, TableDefinition};
+
+/// `name` as an SQL identifier.
+pub(super) fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A list of identifiers, each with the given prefix (such as `t.`).
+pub(super) fn column_list<'a>(names: impl IntoIterator<Item = &'a str>, prefix: &str) -> String {
+    let names: Vec<String> =
+        names.into_iter().map(|name| format!("{prefix}{}", quote(name))).collect();
+    names.join(", ")
+}
+
+/// All columns of a table, each with the given prefix.
+pub(super) fn all_columns(table: &TableDefinition, prefix: &str) -> String {
+    column_list(table.columns.iter().map(|column| column.name.as_str()), prefix)
+}
+
+/// The declared type of a column, readable for people and tools.
+pub(super) fn declared_type(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Boolean => "BOOLEAN".to_owned(),
+        DataType::Int64 => "BIGINT".to_owned(),
+        DataType::Float64 => "DOUBLE".to_owned(),
+        DataType::Decimal128(precision, scale) => format!("DECIMAL({precision},{scale})"),
+        DataType::Date32 => "DATE".to_owned(),
+        DataType::Timestamp(..) => "TIMESTAMP".to_owned(),
+        _ => "TEXT".to_owned(),
+    }
+}
+
+/// `CREATE TABLE`, with the columns' meanings as comments, which SQLite keeps.
+pub(super) fn create_table(table: &TableDefinition) -> String {
+    let mut sql = format!("CREATE TABLE {} (\n", quote(&table.name));
+    let last = table.columns.len().saturating_sub(1);
+    for (index, column) in table.columns.iter().enumerate() {
+        let not_null = if table.key.contains(&column.name) { " NOT NULL" } else { "" };
+        let comma = if index < last || !table.key.is_empty() { "," } else { "" };
+        let _ = write!(
+            sql,
+            "    {} {}{not_null}{comma}",
+            quote(&column.name),
+            declared_type(&column.data_type)
+        );
+        if let Some(comment) = &column.comment {
+            let _ = write!(sql, " -- {}", comment.replace(['\n', '\r'], " "));
+        }
+        sql.push('\n');
+    }
+    if !table.key.is_empty() {
+        let key = column_list(table.key.iter().map(String::as_str), "");
+        let _ = writeln!(sql, "    PRIMARY KEY ({key})");
+    }
+    sql.push(')');
+    sql
+}
+
+/// The index on the partition column, if there is one.
+pub(super) fn create_partition_index(table: &TableDefinition) -> Option<String> {
+    let partition = table.partition.as_ref()?;
+    Some(format!(
+        "CREATE INDEX IF NOT EXISTS {} ON {} ({})",
+        quote(&format!("{}_by_{partition}", table.name)),
+        quote(&table.name),
+        quote(partition)
+    ))
+}
+
+/// The temporary table that a load stages its rows in.
+pub(super) fn create_stage(table: &TableDefinition) -> String {
+    let columns: Vec<String> = table
+        .columns
+        .iter()
+        .map(|column| {
+            let not_null = if table.key.contains(&column.name) { " NOT NULL" } else { "" };
+            format!("{} {}{not_null}", quote(&column.name), declared_type(&column.data_type))
+        })
+        .collect();
+    let mut sql = format!("CREATE TEMP TABLE stage ({}", columns.join(", "));
+    if !table.key.is_empty() {
+        let key = column_list(table.key.iter().map(String::as_str), "");
+        let _ = write!(sql, ", PRIMARY KEY ({key})");
+    }
+    sql.push(')');
+    sql
+}
+
+/// `INSERT` of one staged row.
+pub(super) fn insert_stage(table: &TableDefinition) -> String {
+    let marks = vec!["?"; table.columns.len()].join(", ");
+    format!("INSERT INTO temp.stage ({}) VALUES ({marks})", all_columns(table, ""))
+}
+
+/// The staged rows into the table, which has none with the same key.
+pub(super) fn append(table: &TableDefinition) -> String {
+    let columns = all_columns(table, "");
+    format!(
+        "INSERT INTO main.{} ({columns}) SELECT {columns} FROM temp.stage",
+        quote(&table.name)
+    )
+}
+
+/// The staged rows merged into the table by its key.
+pub(super) fn upsert(table: &TableDefinition) -> String {
+    let columns = all_columns(table, "");
+    let key = column_list(table.key.iter().map(String::as_str), "");
+    let updates: Vec<String> = table
+        .columns
+        .iter()
+        .filter(|column| !table.key.contains(&column.name) && column.combine != Combine::Keep)
+        .map(|column| format!("{} = {}", quote(&column.name), combined(column)))
+        .collect();
+    // `WHERE true` keeps SQLite from reading ON CONFLICT as a join condition.
+    let mut sql = format!(
+        "INSERT INTO main.{} AS t ({columns}) SELECT {columns} FROM temp.stage WHERE true \
+         ON CONFLICT ({key}) DO ",
+        quote(&table.name)
+    );
+    if updates.is_empty() {
+        sql.push_str("NOTHING");
+    } else {
+        let _ = write!(sql, "UPDATE SET {}", updates.join(", "));
+    }
+    sql
+}
+
+/// The value of `column` after old row `t` and new row `excluded` are combined.
+fn combined(column: &TableColumn) -> String {
+    let old = format!("t.{}", quote(&column.name));
+    let new = format!("excluded.{}", quote(&column.name));
+    match &column.combine {
+        Combine::Replace => new,
+        Combine::Keep => old,
+        Combine::Sum => {
+            // Rounding to the scale keeps a sum of decimals at the double nearest to the decimal.
+            let sum = match &column.data_type {
+                DataType::Decimal128(_, scale) => format!("round({old} + {new}, {scale})"),
+                _ => format!("{old} + {new}"),
+            };
+            format!("CASE WHEN {old} IS NULL THEN {new} WHEN {new} IS NULL THEN {old} ELSE {sum} END")
+        }
+        Combine::Min => format!("CASE WHEN {old} IS NULL OR {new} < {old} THEN {new} ELSE {old} END"),
+        Combine::Max => format!("CASE WHEN {old} IS NULL OR {new} > {old} THEN {new} ELSE {old} END"),
+        Combine::First(order) => by_order(&old, &new, order, "<"),
+        Combine::Last(order) => by_order(&old, &new, order, ">"),
+    }
+}
+
+fn by_order(old: &str, new: &str, order: &str, comparison: &str) -> String {
+    let old_order = format!("t.{}", quote(order));
+    let new_order = format!("excluded.{}", quote(order));
+    // A tie goes to the smaller (or larger) value, so that the order of loads does not matter.
+    format!(
+        "CASE WHEN ({old_order} IS NULL AND {new_order} IS NOT NULL) \
+         OR {new_order} {comparison} {old_order} \
+         OR ({new_order} = {old_order} AND ({old} IS NULL OR {new} {comparison} {old})) \
+         THEN {new} ELSE {old} END"
+    )
+}
+
+/// Joins the rows of `left` and `right` by the table's key.
+pub(super) fn key_equality(table: &TableDefinition, left: &str, right: &str) -> String {
+    let terms: Vec<String> = table
+        .key
+        .iter()
+        .map(|column| format!("{left}.{0} = {right}.{0}", quote(column)))
+        .collect();
+    terms.join(" AND ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_quoted() {
+        assert_eq!(quote("a\"b"), "\"a\"\"b\"");
+    }
+}
