@@ -1,0 +1,91 @@
+//! The SQL namespace: what `events.*`, `star.*` and `run.*` mean in one session.
+//!
+//! | schema | holds |
+//! |---|---|
+//! | `events` | one table per event type, and `events.envelope`: the envelope of every event |
+//! | `star` | the warehouse's tables; also what an unqualified name means |
+//! | `run` | `changed_dates`: the days that this run touches |
+
+pub mod events;
+pub mod runtime;
+
+use std::sync::Arc;
+
+use arrow::array::{Date32Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::{
+    CatalogProvider, MemTable, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider,
+    TableProvider,
+};
+use datafusion::common::Result;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+/// Name of the catalog that all schemas lie in.
+pub const CATALOG: &str = "questlake";
+/// Schema of the event types.
+pub const EVENTS: &str = "events";
+/// Schema of the warehouse's tables.
+pub const STAR: &str = "star";
+/// Schema of what one run is about.
+pub const RUN: &str = "run";
+/// The table of the days that a run touches.
+pub const CHANGED_DATES: &str = "changed_dates";
+
+/// The tables of one session.
+#[derive(Debug, Default)]
+pub struct Namespace {
+    events: Vec<(String, Arc<dyn TableProvider>)>,
+    star: Vec<(String, Arc<dyn TableProvider>)>,
+    run: Vec<(String, Arc<dyn TableProvider>)>,
+}
+
+impl Namespace {
+    /// Adds `events.<name>`.
+    pub fn add_events(&mut self, name: &str, table: Arc<dyn TableProvider>) {
+        self.events.push((name.to_owned(), table));
+    }
+
+    /// Adds `star.<name>`.
+    pub fn add_star(&mut self, name: &str, table: Arc<dyn TableProvider>) {
+        self.star.push((name.to_owned(), table));
+    }
+
+    /// Adds `run.changed_dates` with these days (days since 1970).
+    pub fn add_changed_dates(&mut self, days: Vec<i32>) -> Result<()> {
+        let schema = changed_dates_schema();
+        let batch = RecordBatch::try_new(
+            Arc::clone(&schema),
+            vec![Arc::new(Date32Array::from(days))],
+        )?;
+        let table = MemTable::try_new(schema, vec![vec![batch]])?;
+        self.run.push((CHANGED_DATES.to_owned(), Arc::new(table)));
+        Ok(())
+    }
+
+    /// A session in which these tables can be queried.
+    pub fn into_session(
+        self,
+        config: SessionConfig,
+        runtime: Arc<RuntimeEnv>,
+    ) -> Result<SessionContext> {
+        let config = config.with_default_catalog_and_schema(CATALOG, STAR);
+        let mut context = SessionContext::new_with_config_rt(config, runtime);
+        let catalog = Arc::new(MemoryCatalogProvider::new());
+        for (schema, tables) in [(EVENTS, self.events), (STAR, self.star), (RUN, self.run)] {
+            let provider = MemorySchemaProvider::new();
+            for (name, table) in tables {
+                provider.register_table(name, table)?;
+            }
+            catalog.register_schema(schema, Arc::new(provider))?;
+        }
+        context.register_catalog(CATALOG, catalog);
+        datafusion_functions_json::register_all(&mut context)?;
+        Ok(context)
+    }
+}
+
+/// Schema of `run.changed_dates`.
+pub fn changed_dates_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("date", DataType::Date32, false)]))
+}

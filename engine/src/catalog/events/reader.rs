@@ -1,0 +1,178 @@
+//! Reads sections of segments as record batches.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, StringArray,
+    new_null_array,
+};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Date32Type, SchemaRef};
+use arrow::error::ArrowError;
+use datafusion::common::DataFusionError;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use datafusion::physical_plan::streaming::PartitionStream;
+
+use crate::project::contract::envelope;
+use crate::stores::error::{StoreError, StoreErrorKind};
+use crate::stores::landing::Landing;
+use crate::stores::landing::segment::{Section, decode_section};
+
+/// Batches that may wait for the reader's consumer.
+const QUEUED_BATCHES: usize = 2;
+
+/// One section to read.
+#[derive(Debug, Clone)]
+pub(super) struct SectionSource {
+    pub(super) segment: Arc<str>,
+    pub(super) section: Section,
+}
+
+/// Reads its sections one after the other.
+pub(super) struct SectionReader {
+    landing: Arc<dyn Landing>,
+    schema: SchemaRef,
+    sources: Arc<[SectionSource]>,
+    days: Option<Arc<BTreeSet<i32>>>,
+}
+
+impl SectionReader {
+    pub(super) fn new(
+        landing: Arc<dyn Landing>,
+        schema: SchemaRef,
+        sources: Vec<SectionSource>,
+        days: Option<Arc<BTreeSet<i32>>>,
+    ) -> Self {
+        Self { landing, schema, sources: sources.into(), days }
+    }
+}
+
+impl std::fmt::Debug for SectionReader {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rows: u64 = self.sources.iter().map(|source| source.section.rows()).sum();
+        write!(formatter, "SectionReader({} sections, {rows} rows)", self.sources.len())
+    }
+}
+
+impl PartitionStream for SectionReader {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let mut builder =
+            RecordBatchReceiverStreamBuilder::new(Arc::clone(&self.schema), QUEUED_BATCHES);
+        let sender = builder.tx();
+        let batch_rows = context.session_config().batch_size();
+        let landing = Arc::clone(&self.landing);
+        let schema = Arc::clone(&self.schema);
+        let sources = Arc::clone(&self.sources);
+        let days = self.days.clone();
+        builder.spawn(async move {
+            for source in sources.iter() {
+                for batch in read_section(&*landing, &schema, source, days.as_deref()).await? {
+                    // Slices share their memory; operators above count on bounded batches.
+                    let mut start = 0;
+                    while start < batch.num_rows() {
+                        let rows = batch_rows.min(batch.num_rows() - start);
+                        if sender.send(Ok(batch.slice(start, rows))).await.is_err() {
+                            return Ok(());
+                        }
+                        start += rows;
+                    }
+                }
+            }
+            Ok(())
+        });
+        builder.build()
+    }
+}
+
+async fn read_section(
+    landing: &dyn Landing,
+    schema: &SchemaRef,
+    source: &SectionSource,
+    days: Option<&BTreeSet<i32>>,
+) -> Result<Vec<RecordBatch>, DataFusionError> {
+    let section = &source.section;
+    let range = section.offset..section.offset + section.length;
+    let bytes = landing
+        .read(&source.segment, range)
+        .await
+        .map_err(|error| DataFusionError::External(Box::new(error)))?;
+    // Days need filtering only where the section has others than those asked for.
+    let filtered = days.filter(|days| section.rows_by_date.keys().any(|day| !days.contains(day)));
+    let needs_day = filtered.is_some();
+    let projection = |stored: &SchemaRef| -> Vec<usize> {
+        let mut indexes: Vec<usize> = stored
+            .fields()
+            .iter()
+            .enumerate()
+            .filter(|(_, field)| {
+                schema.index_of(field.name()).is_ok()
+                    || (needs_day && field.name() == envelope::EVENT_DATE)
+            })
+            .map(|(index, _)| index)
+            .collect();
+        if indexes.is_empty() {
+            // A count needs the number of rows: read the narrowest column.
+            indexes.extend(stored.index_of(envelope::EVENT_DATE).ok());
+        }
+        indexes
+    };
+    let decode = || -> Result<Vec<RecordBatch>, ArrowError> {
+        let mut batches = Vec::new();
+        for batch in decode_section(&bytes, section, Some(&projection))? {
+            let batch = match filtered {
+                Some(days) => filter_days(&batch, days)?,
+                None => batch,
+            };
+            batches.push(fit(&batch, schema, &section.event_type)?);
+        }
+        Ok(batches)
+    };
+    decode().map_err(|error| {
+        let error = StoreError::new(
+            landing.name(),
+            format!("read segment {}", source.segment),
+            StoreErrorKind::Corrupt,
+            error,
+        )
+        .with_advice("the file was changed after it was sealed; restore it from a backup");
+        DataFusionError::External(Box::new(error))
+    })
+}
+
+fn filter_days(batch: &RecordBatch, days: &BTreeSet<i32>) -> Result<RecordBatch, ArrowError> {
+    let Some(column) = batch.column_by_name(envelope::EVENT_DATE) else {
+        return Ok(batch.clone());
+    };
+    let column = column.as_primitive::<Date32Type>();
+    let keep: BooleanArray = column.values().iter().map(|day| Some(days.contains(day))).collect();
+    filter_record_batch(batch, &keep)
+}
+
+/// The batch with the columns of `schema`: a column that its contract did not have yet is NULL.
+fn fit(
+    batch: &RecordBatch,
+    schema: &SchemaRef,
+    event_type: &str,
+) -> Result<RecordBatch, ArrowError> {
+    let rows = batch.num_rows();
+    let columns: Vec<ArrayRef> = schema
+        .fields()
+        .iter()
+        .map(|field| match batch.column_by_name(field.name()) {
+            Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
+            Some(column) => arrow::compute::cast(column, field.data_type()),
+            None if field.name() == envelope::EVENT_TYPE => Ok(Arc::new(
+                StringArray::from_iter_values(std::iter::repeat_n(event_type, rows)),
+            ) as ArrayRef),
+            None => Ok(new_null_array(field.data_type(), rows)),
+        })
+        .collect::<Result<_, ArrowError>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+}
