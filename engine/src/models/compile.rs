@@ -1,0 +1,430 @@
+//! Plans each model against the tables that it reads, and decides how it is loaded.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{SelectItem, SetExpr, Spanned, Statement as SqlStatement};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::errors::{locate_all, span_position};
+use super::graph::order_models;
+use super::lineage::{ColumnLineage, column_lineage};
+use super::parse::distinct;
+use super::{CompiledProject, Model, ModelSource, StarRead, Strategy};
+use crate::catalog::events::{ENVELOPE_TABLE, envelope_schema};
+use crate::catalog::{EVENTS, Namespace, STAR};
+use crate::project::contract::{EventContract, envelope};
+use crate::project::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::project::header::{CombineRule, LoadKind};
+use crate::project::source::{Located, Position, is_identifier};
+use crate::stores::warehouse::{Combine, TableColumn, TableDefinition, storable};
+
+/// Names of files that could not be parsed: what reads them is not to blame.
+#[derive(Debug, Default)]
+pub struct BrokenNames {
+    /// Event types.
+    pub events: BTreeSet<String>,
+    /// Models.
+    pub models: BTreeSet<String>,
+}
+
+/// Plans all models. Every mistake goes to `diagnostics`; a model whose upstream has a mistake is
+/// not planned, so that one mistake is reported once.
+pub async fn compile(
+    contracts: Vec<Arc<EventContract>>,
+    sources: Vec<ModelSource>,
+    broken: &BrokenNames,
+    diagnostics: &mut Diagnostics,
+) -> CompiledProject {
+    let event_types: BTreeSet<String> =
+        contracts.iter().map(|contract| contract.event_type.clone()).collect();
+    let (order, mistakes) = order_models(&sources, &event_types, broken);
+    diagnostics.extend(mistakes);
+    let sources: Vec<Arc<ModelSource>> = sources.into_iter().map(Arc::new).collect();
+    let mut tables: BTreeMap<String, SchemaRef> = BTreeMap::new();
+    let mut models: Vec<Arc<Model>> = Vec::new();
+    for index in order {
+        let source = &sources[index];
+        let upstream_failed = source
+            .reads_star
+            .iter()
+            .any(|read| !tables.contains_key(&read.value))
+            || source.reads_events.iter().any(|read| {
+                read.value != ENVELOPE_TABLE && !event_types.contains(&read.value)
+            });
+        if upstream_failed {
+            continue;
+        }
+        match compile_model(source, &contracts, &tables, &models).await {
+            Ok(model) => {
+                tables.insert(source.name.clone(), model.table.schema());
+                models.push(Arc::new(model));
+            }
+            Err(mistakes) => diagnostics.extend(mistakes),
+        }
+    }
+    CompiledProject { contracts, models }
+}
+
+async fn compile_model(
+    source: &Arc<ModelSource>,
+    contracts: &[Arc<EventContract>],
+    tables: &BTreeMap<String, SchemaRef>,
+    upstream: &[Arc<Model>],
+) -> Result<Model, Vec<Diagnostic>> {
+    let file = &source.file;
+    let session = planning_session(contracts, tables)
+        .map_err(|error| locate_all(file, &error))?;
+    let state = session.state();
+    let plan = state
+        .statement_to_plan(source.statement.clone())
+        .await
+        .map_err(|error| locate_all(file, &error))?;
+    let optimized = state.optimize(&plan).map_err(|error| locate_all(file, &error))?;
+    let lineage = column_lineage(&plan).map_err(|error| locate_all(file, &error))?;
+    let mut mistakes = Vec::new();
+    let columns = table_columns(source, &plan, &mut mistakes);
+    check_header_columns(source, &columns, &mut mistakes);
+    let strategy = choose_strategy(source, &mut mistakes);
+    check_event_partition(source, strategy, &columns, &lineage, &mut mistakes);
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    let table = TableDefinition {
+        name: source.name.clone(),
+        columns,
+        key: source.header.key.iter().map(|key| key.value.clone()).collect(),
+        partition: source.header.partition.as_ref().map(|partition| partition.value.clone()),
+        comment: source.header.description.clone(),
+    };
+    let used = used_columns(&optimized).map_err(|error| locate_all(file, &error))?;
+    let reads = star_reads(source, &table, &lineage, &used, upstream);
+    let definition_hash = definition_hash(source);
+    Ok(Model { source: Arc::clone(source), table, strategy, reads, lineage, definition_hash })
+}
+
+/// A session whose tables have schemas but no rows.
+fn planning_session(
+    contracts: &[Arc<EventContract>],
+    tables: &BTreeMap<String, SchemaRef>,
+) -> datafusion::common::Result<SessionContext> {
+    let empty = |schema: &SchemaRef| -> Arc<dyn TableProvider> {
+        Arc::new(EmptyTable::new(Arc::clone(schema)))
+    };
+    let mut namespace = Namespace::default();
+    for contract in contracts {
+        namespace.add_events(&contract.event_type, empty(&contract.schema));
+    }
+    namespace.add_events(ENVELOPE_TABLE, empty(&envelope_schema()));
+    for (name, schema) in tables {
+        namespace.add_star(name, empty(schema));
+    }
+    namespace.add_changed_dates(Vec::new())?;
+    let mut config = SessionConfig::new().with_target_partitions(1);
+    config.options_mut().sql_parser.collect_spans = true;
+    config.options_mut().execution.time_zone = Some("UTC".to_owned());
+    namespace.into_session(config, Arc::new(RuntimeEnv::default()))
+}
+
+/// The table's columns from the plan's, with a diagnostic for each that cannot be one.
+fn table_columns(
+    source: &ModelSource,
+    plan: &LogicalPlan,
+    mistakes: &mut Vec<Diagnostic>,
+) -> Vec<TableColumn> {
+    let header = &source.header;
+    let mut columns: Vec<TableColumn> = Vec::new();
+    for (index, field) in plan.schema().fields().iter().enumerate() {
+        let name = field.name();
+        let place = output_position(source, index);
+        let mut mistake = |message: String, hint: &str| {
+            mistakes.push(source.file.error_at(place, 1, message).with_hint(hint));
+        };
+        if !is_identifier(name) {
+            let message = format!("`{name}` cannot be the name of a column");
+            mistake(message, "give it a lower-case name: … AS name");
+            continue;
+        }
+        if columns.iter().any(|column| column.name == *name) {
+            mistake(format!("two columns have the name `{name}`"), "rename one: … AS name");
+            continue;
+        }
+        let Some(data_type) = storable(field.data_type()) else {
+            let message = format!("column `{name}` has the type {}, which cannot be stored", field.data_type());
+            mistake(message, "cast it, for example to TEXT, BIGINT, DOUBLE or DECIMAL(18,2)");
+            continue;
+        };
+        columns.push(TableColumn {
+            name: name.clone(),
+            data_type,
+            combine: combine_of(header.combine_rule(name)),
+            comment: header.column_description(name).map(str::to_owned),
+        });
+    }
+    columns
+}
+
+fn combine_of(rule: &CombineRule) -> Combine {
+    match rule {
+        CombineRule::Replace => Combine::Replace,
+        CombineRule::Keep => Combine::Keep,
+        CombineRule::Sum => Combine::Sum,
+        CombineRule::Min => Combine::Min,
+        CombineRule::Max => Combine::Max,
+        CombineRule::First { order_column } => Combine::First(order_column.value.clone()),
+        CombineRule::Last { order_column } => Combine::Last(order_column.value.clone()),
+    }
+}
+
+/// Where the n-th column of the `SELECT` is written, or where its SQL begins.
+fn output_position(source: &ModelSource, index: usize) -> Position {
+    let start = Position { line: 1, column: 1 };
+    let Statement::Statement(statement) = &source.statement else { return start };
+    let SqlStatement::Query(query) = &**statement else { return start };
+    let mut body = &*query.body;
+    while let SetExpr::SetOperation { left, .. } = body {
+        body = left;
+    }
+    let begin = span_position(query.span()).unwrap_or(start);
+    let SetExpr::Select(select) = body else { return begin };
+    let plain = select.projection.iter().all(|item| {
+        matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })
+    });
+    if !plain {
+        return begin;
+    }
+    select.projection.get(index).and_then(|item| span_position(item.span())).unwrap_or(begin)
+}
+
+/// Columns that the header names must exist and suit what they are named for.
+fn check_header_columns(
+    source: &ModelSource,
+    columns: &[TableColumn],
+    mistakes: &mut Vec<Diagnostic>,
+) {
+    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    let mut check = |place: &Located<String>| -> Option<&TableColumn> {
+        let found = columns.iter().find(|column| column.name == place.value);
+        if found.is_none() {
+            let message = format!("the model has no column `{}`", place.value);
+            mistakes.push(
+                source
+                    .file
+                    .error_for(place, message)
+                    .with_nearest(nearest(&place.value, names.iter().copied())),
+            );
+        }
+        found
+    };
+    let header = &source.header;
+    for key in &header.key {
+        check(key);
+    }
+    for combine in &header.combine {
+        check(&combine.with(combine.value.column.clone()));
+        if let CombineRule::First { order_column } | CombineRule::Last { order_column } =
+            &combine.value.rule
+        {
+            check(order_column);
+        }
+    }
+    for described in &header.columns {
+        check(&described.with(described.value.column.clone()));
+    }
+    let partition_type = header
+        .partition
+        .as_ref()
+        .and_then(|partition| check(partition).map(|column| column.data_type.clone()));
+    if let (Some(partition), Some(data_type)) = (&header.partition, partition_type)
+        && data_type != DataType::Date32
+    {
+        mistakes.push(
+            source
+                .file
+                .error_for(partition, "the partition column must be a DATE")
+                .with_hint("cast it: CAST(… AS DATE)"),
+        );
+    }
+    for combine in &header.combine {
+        let Some(column) = columns.iter().find(|column| column.name == combine.value.column) else {
+            continue;
+        };
+        let numeric = matches!(
+            column.data_type,
+            DataType::Int64 | DataType::Float64 | DataType::Decimal128(..)
+        );
+        if combine.value.rule == CombineRule::Sum && !numeric {
+            mistakes.push(source.file.error_for(
+                combine,
+                format!("`{}` is not a number, so it has no sum", column.name),
+            ));
+        }
+        if header.key.iter().any(|key| key.value == column.name) {
+            mistakes.push(source.file.error_for(
+                combine,
+                format!("`{}` is part of the key, so there is nothing to combine", column.name),
+            ));
+        }
+    }
+}
+
+fn choose_strategy(source: &ModelSource, mistakes: &mut Vec<Diagnostic>) -> Strategy {
+    let header = &source.header;
+    let reads_events = !source.reads_events.is_empty();
+    let partitioned = header.partition.is_some();
+    let replaced =
+        if partitioned { Strategy::RebuildStalePartitions } else { Strategy::RebuildAll };
+    let Some(load) = &header.load else {
+        return if reads_events { Strategy::AppendEvents } else { replaced };
+    };
+    // A key alone asks for an upsert only where events come in; over other tables it is just a key.
+    let written = header.key.iter().all(|key| (key.line, key.column) != (load.line, load.column));
+    match (load.value, reads_events) {
+        (LoadKind::Append, true) => Strategy::AppendEvents,
+        (LoadKind::Upsert, true) => Strategy::UpsertEvents,
+        (LoadKind::Replace, true) if partitioned => Strategy::ReplaceEventDays,
+        (LoadKind::Replace, true) => {
+            mistakes.push(
+                source
+                    .file
+                    .error_for(load, "`load: replace` of events needs to know what is replaced")
+                    .with_hint("name the DATE column: -- partition: event_date"),
+            );
+            Strategy::ReplaceEventDays
+        }
+        (LoadKind::Replace, false) => replaced,
+        (LoadKind::Upsert, false) if !written => replaced,
+        (LoadKind::Append | LoadKind::Upsert, false) => {
+            mistakes.push(
+                source
+                    .file
+                    .error_for(
+                        load,
+                        format!(
+                            "`load: {}` needs new events, but the model reads only other models",
+                            load.value.name()
+                        ),
+                    )
+                    .with_hint("use `load: replace`; with `partition:` only stale days are rebuilt"),
+            );
+            replaced
+        }
+    }
+}
+
+/// Days of events can only be replaced if the partition column is the events' own day.
+fn check_event_partition(
+    source: &ModelSource,
+    strategy: Strategy,
+    columns: &[TableColumn],
+    lineage: &[ColumnLineage],
+    mistakes: &mut Vec<Diagnostic>,
+) {
+    let (Strategy::ReplaceEventDays, Some(partition)) = (strategy, &source.header.partition) else {
+        return;
+    };
+    let index = columns.iter().position(|column| column.name == partition.value);
+    let is_event_date = index.and_then(|index| lineage.get(index)).is_some_and(|lineage| {
+        lineage.copied
+            && !lineage.sources.is_empty()
+            && lineage.sources.iter().all(|column| column.column == envelope::EVENT_DATE)
+    });
+    if !is_event_date {
+        mistakes.push(
+            source
+                .file
+                .error_for(partition, "days of events are replaced by the day of the events")
+                .with_hint("select event_date under this name, or use `load: upsert` with a key"),
+        );
+    }
+}
+
+/// Per table, the columns that the optimized plan reads.
+fn used_columns(
+    plan: &LogicalPlan,
+) -> datafusion::common::Result<BTreeMap<String, BTreeSet<String>>> {
+    let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let table = scan.table_name.table().to_owned();
+            let columns = used.entry(table).or_default();
+            columns.extend(scan.projected_schema.fields().iter().map(|field| field.name().clone()));
+            for filter in &scan.filters {
+                columns.extend(filter.column_refs().iter().map(|column| column.name.clone()));
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(used)
+}
+
+/// What the model reads of each other model, and which of its DATE columns name stale partitions.
+fn star_reads(
+    source: &ModelSource,
+    table: &TableDefinition,
+    lineage: &[ColumnLineage],
+    used: &BTreeMap<String, BTreeSet<String>>,
+    upstream: &[Arc<Model>],
+) -> Vec<StarRead> {
+    let partition_lineage = table.partition.as_ref().and_then(|partition| {
+        let index = table.columns.iter().position(|column| column.name == *partition)?;
+        lineage.get(index).filter(|lineage| lineage.copied)
+    });
+    let mut reads = Vec::new();
+    for name in distinct(&source.reads_star) {
+        let Some(read) = upstream.iter().find(|model| model.name() == name) else { continue };
+        let mut columns = used.get(name).cloned().unwrap_or_default();
+        let mut date_columns = BTreeSet::new();
+        if let Some(lineage) = partition_lineage {
+            for column in lineage.sources.iter().filter(|column| is_star(&column.table, name)) {
+                date_columns.insert(column.column.clone());
+            }
+            date_columns.extend(read.table.partition.clone());
+        }
+        columns.extend(date_columns.iter().cloned());
+        reads.push(StarRead {
+            model: name.to_owned(),
+            columns,
+            date_columns: date_columns.into_iter().collect(),
+        });
+    }
+    reads
+}
+
+/// Whether a plan's table reference means `star.<name>`.
+fn is_star(table: &str, name: &str) -> bool {
+    match table.rsplit_once('.') {
+        None => table == name,
+        Some((schema, table)) => {
+            table == name && !schema.ends_with(EVENTS) && (schema == STAR || schema.ends_with(STAR))
+        }
+    }
+}
+
+/// Hash of the SQL as parsed (without comments and layout) and of the header's settings.
+fn definition_hash(source: &ModelSource) -> u64 {
+    let header = &source.header;
+    let combine: Vec<String> = header
+        .combine
+        .iter()
+        .map(|combine| format!("{} {:?}", combine.value.column, combine_of(&combine.value.rule)))
+        .collect();
+    let canonical = format!(
+        "{}\n{:?}\n{:?}\n{combine:?}\n{:?}\n{} {}",
+        source.statement,
+        header.load.as_ref().map(|load| load.value),
+        header.key.iter().map(|key| &key.value).collect::<Vec<_>>(),
+        header.partition.as_ref().map(|partition| &partition.value),
+        header.lookback_days,
+        header.lookahead_days,
+    );
+    xxh3_64(canonical.as_bytes())
+}

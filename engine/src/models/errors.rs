@@ -1,0 +1,127 @@
+//! Errors of the SQL parser and planner as places in a file.
+
+use datafusion::common::diagnostic::Diagnostic as SqlDiagnostic;
+use datafusion::common::{DataFusionError, Span as SqlSpan};
+use datafusion::sql::sqlparser::tokenizer::Span;
+
+use crate::project::diagnostic::Diagnostic;
+use crate::project::source::{Position, SourceFile};
+
+/// The start of a span, unless it is empty.
+pub(super) fn span_position(span: Span) -> Option<Position> {
+    (span.start.line > 0).then_some(Position { line: span.start.line, column: span.start.column })
+}
+
+/// The first diagnostic for an error of the SQL parser or planner.
+pub(super) fn locate(file: &SourceFile, error: &DataFusionError) -> Diagnostic {
+    locate_all(file, error).into_iter().next().unwrap_or_else(|| {
+        file.error_at(Position { line: 1, column: 1 }, 1, tidy(&error.to_string()))
+    })
+}
+
+/// Every diagnostic for an error of the SQL parser or planner.
+pub(super) fn locate_all(file: &SourceFile, error: &DataFusionError) -> Vec<Diagnostic> {
+    if let DataFusionError::Collection(errors) = error {
+        return errors.iter().flat_map(|error| locate_all(file, error)).collect();
+    }
+    if let Some(diagnostic) = error.diagnostic()
+        && let Some(span) = diagnostic.span
+    {
+        return vec![from_sql_diagnostic(file, diagnostic, span, &error.find_root().to_string())];
+    }
+    let message = error.find_root().to_string();
+    if let Some((message, position)) = split_position(&message) {
+        return vec![file.error_at(position, 1, tidy(&message))];
+    }
+    let position = quoted_name_position(file, &message);
+    vec![file.error_at(position, 1, tidy(&message))]
+}
+
+fn from_sql_diagnostic(
+    file: &SourceFile,
+    diagnostic: &SqlDiagnostic,
+    span: SqlSpan,
+    full_message: &str,
+) -> Diagnostic {
+    let position = Position { line: span.start.line, column: span.start.column };
+    let length = if span.end.line == span.start.line {
+        span.end.column.saturating_sub(span.start.column).max(1)
+    } else {
+        1
+    };
+    let mut located = file.error_at(position, length, tidy(&diagnostic.message));
+    let mut hints: Vec<String> =
+        diagnostic.notes.iter().map(|note| note.message.clone()).collect();
+    hints.extend(diagnostic.helps.iter().map(|help| help.message.clone()));
+    if hints.is_empty()
+        && let Some((_, fields)) = full_message.split_once("Valid fields are ")
+    {
+        hints.push(format!("known columns: {}", fields.trim_end_matches('.')));
+    }
+    if !hints.is_empty() {
+        located = located.with_hint(hints.join("; "));
+    }
+    located
+}
+
+/// Splits `… at Line: 3, Column: 8` off a parser's message.
+fn split_position(message: &str) -> Option<(String, Position)> {
+    let (text, place) = message.rsplit_once(" at Line: ")?;
+    let (line, column) = place.split_once(", Column: ")?;
+    let digits: String = column.chars().take_while(char::is_ascii_digit).collect();
+    let position = Position { line: line.parse().ok()?, column: digits.parse().ok()? };
+    Some((text.to_owned(), position))
+}
+
+/// Where the file has the first name that the message quotes; else its first line of SQL.
+fn quoted_name_position(file: &SourceFile, message: &str) -> Position {
+    for name in message.split(['\'', '`', '"']).skip(1).step_by(2) {
+        let short = name.rsplit('.').next().unwrap_or(name);
+        if short.len() > 1
+            && let Some(offset) = sql_offset(file, short)
+        {
+            return file.position(offset);
+        }
+    }
+    let mut line = 1;
+    while file.line_text(line).is_some_and(|text| {
+        let text = text.trim_start();
+        text.is_empty() || text.starts_with("--")
+    }) {
+        line += 1;
+    }
+    Position { line: line.min(file.line_count()), column: 1 }
+}
+
+/// Byte offset of `name` in the file, outside of comment lines.
+fn sql_offset(file: &SourceFile, name: &str) -> Option<usize> {
+    let mut offset = 0;
+    for line in file.text().split_inclusive('\n') {
+        if !line.trim_start().starts_with("--")
+            && let Some(found) = line.find(name)
+        {
+            return Some(offset + found);
+        }
+        offset += line.len();
+    }
+    None
+}
+
+/// A planner's message without the prefixes that only its developers need.
+fn tidy(message: &str) -> String {
+    let mut text = message;
+    for prefix in [
+        "Error during planning: ",
+        "Schema error: ",
+        "SQL error: ",
+        "ParserError(\"",
+        "sql parser error: ",
+        "This feature is not implemented: ",
+        "Execution error: ",
+    ] {
+        text = text.strip_prefix(prefix).unwrap_or(text);
+    }
+    let text = text.trim_end_matches("\")").replace("\\\"", "\"");
+    let first_line = text.lines().next().unwrap_or_default();
+    first_line.trim_end_matches('.').to_owned()
+}
