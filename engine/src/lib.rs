@@ -1,1 +1,9 @@
-//! x
+//! What data is and how it is transformed: project files, catalog, models, pipeline, stores.
+
+pub mod catalog;
+pub mod failpoint;
+pub mod models;
+pub mod pipeline;
+pub mod project;
+pub mod settings;
+pub mod stores;

@@ -1,0 +1,133 @@
+//! The pipeline: brings the star schema up to date with what has landed.
+//!
+//! Delivery semantics: each model moves by itself. Its rows, its progress in the ledger and the
+//! stale marks that it makes and mends are published in one transaction, so that a crash between
+//! models leaves each at its own place and the next run continues every one. All models of a run
+//! read the ledger up to the same commit.
+
+pub mod execute;
+pub mod plan;
+pub mod run;
+pub mod select;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::common::DataFusionError;
+use datafusion::execution::runtime_env::RuntimeEnv;
+
+use crate::catalog::runtime::{EngineLimits, build_runtime};
+use crate::models::CompiledProject;
+use crate::settings::Settings;
+use crate::stores::Stores;
+use crate::stores::error::StoreError;
+
+/// A pipeline operation that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// A store did.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The SQL of a model did, while it ran.
+    #[error("model {model}: {}", describe(.source))]
+    Query {
+        /// The model.
+        model: String,
+        /// The cause.
+        source: DataFusionError,
+    },
+    /// The memory pool or spill space could not be set up.
+    #[error("could not set the engine up: {0}")]
+    Setup(DataFusionError),
+    /// A name that was selected is not a model.
+    #[error("there is no model `{name}`{}", hint(.nearest))]
+    UnknownModel {
+        /// The name.
+        name: String,
+        /// A model with a similar name.
+        nearest: Option<String>,
+    },
+    /// The run took longer than `engine.timeout`.
+    #[error("model {model} took longer than engine.timeout ({}s); raise it or narrow the run", .limit.as_secs())]
+    TimedOut {
+        /// The model.
+        model: String,
+        /// The limit.
+        limit: Duration,
+    },
+    /// A model that this one reads has failed.
+    #[error("model {model} was not run because {upstream} failed")]
+    UpstreamFailed {
+        /// The model.
+        model: String,
+        /// The model that failed.
+        upstream: String,
+    },
+    /// A model cannot be backfilled.
+    #[error("model {model} has no `partition:` column, so single days of it cannot be rebuilt; use --full-refresh --select {model}")]
+    NoPartition {
+        /// The model.
+        model: String,
+    },
+    /// A task ended abnormally.
+    #[error("model {model} ended abnormally: {reason}")]
+    Aborted {
+        /// The model.
+        model: String,
+        /// What happened.
+        reason: String,
+    },
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    nearest.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
+
+/// A message that names the setting where a limit was reached.
+fn describe(error: &DataFusionError) -> String {
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(message) => {
+            let message = message.lines().next().unwrap_or_default();
+            format!("the memory limit was reached ({message}); raise engine.memory_limit")
+        }
+        DataFusionError::External(error) => error.to_string(),
+        error => error.to_string(),
+    }
+}
+
+/// All that a run needs.
+#[derive(Clone)]
+pub struct Engine {
+    /// The stores.
+    pub stores: Stores,
+    /// The project.
+    pub project: Arc<CompiledProject>,
+    /// Memory, threads, spill space.
+    pub limits: EngineLimits,
+    /// The shared memory pool and spill space.
+    pub runtime: Arc<RuntimeEnv>,
+    /// Models that run at the same time.
+    pub model_parallelism: usize,
+    /// Longest time for one model.
+    pub timeout: Option<Duration>,
+}
+
+impl Engine {
+    /// An engine for `project` with the limits that the settings give.
+    pub fn new(
+        settings: &Settings,
+        stores: Stores,
+        project: Arc<CompiledProject>,
+    ) -> Result<Self, PipelineError> {
+        let engine = &settings.engine;
+        let limits = EngineLimits {
+            memory: engine.memory_limit.as_usize(),
+            threads: engine.threads,
+            spill_folder: engine.spill_dir.clone(),
+        };
+        let runtime = build_runtime(&limits).map_err(PipelineError::Setup)?;
+        let model_parallelism =
+            engine.model_parallelism.map_or_else(|| engine.threads.clamp(1, 4), Into::into);
+        Ok(Self { stores, project, limits, runtime, model_parallelism, timeout: engine.timeout })
+    }
+}

@@ -1,0 +1,242 @@
+//! Runs one model: its SQL over the right slice of events and tables, staged and published.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arrow::datatypes::DataType;
+use datafusion::common::{Column, DataFusionError, ScalarValue};
+use datafusion::dataframe::DataFrame;
+use datafusion::logical_expr::{Expr, cast};
+use datafusion::prelude::{SessionContext, lit};
+use futures::StreamExt;
+
+use super::plan::{Action, ModelPlan, event_days, source_days};
+use super::{Engine, PipelineError};
+use crate::catalog::Namespace;
+use crate::catalog::events::{ENVELOPE_TABLE, EventSlice, EventsTable};
+use crate::catalog::runtime::session_config;
+use crate::failpoint;
+use crate::models::{Model, Strategy};
+use crate::stores::error::{StoreError, StoreErrorKind};
+use crate::stores::ledger::SegmentEntry;
+use crate::stores::warehouse::{
+    LoadMode, LoadOutcome, ModelProgress, Publication, TableDefinition,
+};
+
+/// Runs `plan` for `model`, reading commits up to `through`.
+pub async fn execute_model(
+    engine: &Engine,
+    model: &Model,
+    plan: &ModelPlan,
+    through: i64,
+) -> Result<LoadOutcome, PipelineError> {
+    let query_error =
+        |source: DataFusionError| PipelineError::Query { model: model.name().to_owned(), source };
+    let input = Input::choose(engine, model, plan, through).await?;
+    let session = session_for(engine, model, &input).await.map_err(query_error)?;
+    let rows = select_rows(&session, model, &input).await.map_err(query_error)?;
+    let mut load = engine.stores.warehouse.begin_load(&model.table).await?;
+    let mut stream = rows.execute_stream().await.map_err(query_error)?;
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map_err(query_error)?;
+        if batch.num_rows() > 0 {
+            load.write(batch).await?;
+        }
+    }
+    drop(stream);
+    failpoint::pass("etl.after_stage").map_err(|failure| {
+        StoreError::new(
+            engine.stores.warehouse.name(),
+            "stage rows",
+            StoreErrorKind::Unavailable,
+            failure,
+        )
+    })?;
+    let publication = Publication {
+        mode: input.mode,
+        expected: plan.progress.as_ref().map(|progress| progress.ledger_sequence),
+        progress: ModelProgress {
+            model: model.name().to_owned(),
+            ledger_sequence: input.progress,
+            definition_hash: model.definition_hash,
+            updated_at: now_millis(),
+        },
+        mended_through: plan.mended_through,
+        watches: engine.project.watches(model.name()),
+    };
+    Ok(load.publish(publication).await?)
+}
+
+/// What a model reads, and where its rows go.
+struct Input {
+    segments: Vec<SegmentEntry>,
+    /// Days of events that it sees, if limited.
+    event_days: Option<BTreeSet<i32>>,
+    /// First and last day of other models' partitions that it sees, if limited.
+    star_days: Option<(i32, i32)>,
+    /// The partitions that its rows are kept of, if limited.
+    partitions: Option<BTreeSet<i32>>,
+    changed_dates: Vec<i32>,
+    mode: LoadMode,
+    progress: i64,
+}
+
+impl Input {
+    async fn choose(
+        engine: &Engine,
+        model: &Model,
+        plan: &ModelPlan,
+        through: i64,
+    ) -> Result<Self, PipelineError> {
+        let ledger = &engine.stores.ledger;
+        let reads_events = model.strategy.reads_events();
+        let mut input = Self {
+            segments: Vec::new(),
+            event_days: None,
+            star_days: None,
+            partitions: None,
+            changed_dates: Vec::new(),
+            mode: LoadMode::ReplaceAll,
+            progress: through,
+        };
+        match &plan.action {
+            Action::UpToDate | Action::NoPartition => {
+                input.mode = LoadMode::ReplacePartitions(BTreeSet::new());
+                input.partitions = Some(BTreeSet::new());
+            }
+            Action::Everything => {
+                if reads_events {
+                    input.segments = ledger.segments(0, through).await?;
+                }
+            }
+            Action::NewEvents { after } => {
+                input.segments = ledger.segments(*after, through).await?;
+                input.mode = match model.strategy {
+                    Strategy::UpsertEvents => LoadMode::Upsert,
+                    _ => LoadMode::Append,
+                };
+            }
+            Action::Partitions(partitions) => {
+                let days = source_days(model, partitions);
+                if reads_events {
+                    // A backfill must not read commits that the model has still to read in order.
+                    if model.strategy != Strategy::ReplaceEventDays {
+                        input.progress =
+                            plan.progress.as_ref().map_or(through, |known| known.ledger_sequence);
+                    }
+                    input.segments = ledger.segments(0, input.progress).await?;
+                    input.event_days = Some(days);
+                } else {
+                    input.star_days =
+                        days.first().zip(days.last()).map(|(first, last)| (*first, *last));
+                }
+                input.changed_dates = partitions.iter().copied().collect();
+                input.partitions = Some(partitions.clone());
+                input.mode = LoadMode::ReplacePartitions(partitions.clone());
+            }
+        }
+        if input.changed_dates.is_empty() {
+            input.changed_dates = event_days(model, &input.segments).into_keys().collect();
+        }
+        Ok(input)
+    }
+}
+
+async fn session_for(
+    engine: &Engine,
+    model: &Model,
+    input: &Input,
+) -> Result<SessionContext, DataFusionError> {
+    let mut namespace = Namespace::default();
+    let slice = EventSlice {
+        landing: Arc::clone(&engine.stores.landing),
+        segments: input.segments.clone().into(),
+        days: input.event_days.clone().map(Arc::new),
+    };
+    for read in &model.source.reads_events {
+        let name = read.value.as_str();
+        if name == ENVELOPE_TABLE {
+            namespace.add_events(name, Arc::new(EventsTable::envelope(slice.clone())));
+        } else if let Some(contract) =
+            engine.project.contracts.iter().find(|contract| contract.event_type == name)
+        {
+            namespace.add_events(name, Arc::new(EventsTable::of_type(contract, slice.clone())));
+        }
+    }
+    namespace.add_changed_dates(input.changed_dates.clone())?;
+    let config = session_config(&engine.limits);
+    for read in &model.reads {
+        let Some(upstream) = engine.project.model(&read.model) else { continue };
+        let table = engine.stores.warehouse.table(&upstream.table);
+        match (input.star_days, &upstream.table.partition) {
+            (Some((first, last)), Some(partition)) => {
+                let days = Expr::Column(Column::from_name(partition))
+                    .between(date(first), date(last));
+                let scratch = SessionContext::new();
+                let view = scratch.read_table(table)?.filter(days)?.into_view();
+                namespace.add_star(&read.model, view);
+            }
+            _ => namespace.add_star(&read.model, table),
+        }
+    }
+    namespace.into_session(config, Arc::clone(&engine.runtime))
+}
+
+fn date(day: i32) -> Expr {
+    lit(ScalarValue::Date32(Some(day)))
+}
+
+/// The model's rows, with the table's columns and types, of the wanted partitions.
+async fn select_rows(
+    session: &SessionContext,
+    model: &Model,
+    input: &Input,
+) -> Result<DataFrame, DataFusionError> {
+    let state = session.state();
+    let plan = state.statement_to_plan(model.source.statement.clone()).await?;
+    let columns: Vec<Expr> = plan
+        .schema()
+        .iter()
+        .zip(&model.table.columns)
+        .map(|((qualifier, field), column)| {
+            let value = Expr::Column(Column::new(qualifier.cloned(), field.name()));
+            let value = if *field.data_type() == column.data_type {
+                value
+            } else {
+                cast(value, column.data_type.clone())
+            };
+            value.alias(&column.name)
+        })
+        .collect();
+    let rows = DataFrame::new(state, plan).select(columns)?;
+    match (&input.partitions, &model.table.partition) {
+        (Some(partitions), Some(partition)) => {
+            rows.filter(in_partitions(&model.table, partition, partitions))
+        }
+        _ => Ok(rows),
+    }
+}
+
+/// The condition that a row belongs to one of the partitions: a range where they have no gap.
+fn in_partitions(table: &TableDefinition, partition: &str, days: &BTreeSet<i32>) -> Expr {
+    debug_assert_eq!(
+        table.column(partition).map(|column| &column.data_type),
+        Some(&DataType::Date32)
+    );
+    let column = Expr::Column(Column::from_name(partition));
+    match (days.first(), days.last()) {
+        (Some(first), Some(last)) if (last - first) as usize + 1 == days.len() => {
+            column.between(date(*first), date(*last))
+        }
+        _ => column.in_list(days.iter().map(|day| date(*day)).collect(), false),
+    }
+}
+
+fn now_millis() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|elapsed| i64::try_from(elapsed.as_millis()).ok())
+        .unwrap_or(0)
+}

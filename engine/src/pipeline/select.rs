@@ -1,0 +1,62 @@
+//! Which models a run is about: `name`, `name+` (and all downstream), `+name` (and all upstream).
+
+use std::collections::BTreeSet;
+
+use super::PipelineError;
+use crate::models::CompiledProject;
+use crate::project::diagnostic::nearest;
+
+/// The names of the selected models; all of them if `selectors` is empty.
+pub fn select_models(
+    project: &CompiledProject,
+    selectors: &[String],
+) -> Result<BTreeSet<String>, PipelineError> {
+    if selectors.is_empty() {
+        return Ok(project.models.iter().map(|model| model.name().to_owned()).collect());
+    }
+    let mut selected = BTreeSet::new();
+    for selector in selectors.iter().flat_map(|selector| selector.split([',', ' '])) {
+        let selector = selector.trim();
+        if selector.is_empty() {
+            continue;
+        }
+        let upstream = selector.starts_with('+');
+        let downstream = selector.ends_with('+');
+        let name = selector.trim_matches('+');
+        let name = name.strip_prefix("star.").unwrap_or(name);
+        if project.model(name).is_none() {
+            let known = project.models.iter().map(|model| model.name());
+            return Err(PipelineError::UnknownModel {
+                name: name.to_owned(),
+                nearest: nearest(name, known).map(str::to_owned),
+            });
+        }
+        selected.insert(name.to_owned());
+        if downstream {
+            add_downstream(project, name, &mut selected);
+        }
+        if upstream {
+            add_upstream(project, name, &mut selected);
+        }
+    }
+    Ok(selected)
+}
+
+fn add_downstream(project: &CompiledProject, name: &str, selected: &mut BTreeSet<String>) {
+    for model in &project.models {
+        if model.reads.iter().any(|read| read.model == name)
+            && selected.insert(model.name().to_owned())
+        {
+            add_downstream(project, model.name(), selected);
+        }
+    }
+}
+
+fn add_upstream(project: &CompiledProject, name: &str, selected: &mut BTreeSet<String>) {
+    let Some(model) = project.model(name) else { return };
+    for read in &model.reads {
+        if selected.insert(read.model.clone()) {
+            add_upstream(project, &read.model, selected);
+        }
+    }
+}
