@@ -1,0 +1,45 @@
+# Everything there is to do here, one word each. `make` alone lists it.
+#
+# All of it is compiled with one profile (release), so that dependencies are compiled once;
+# CARGO_TARGET_DIR moves the target folder as usual.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: setup tools demo test lint fmt bench torture help
+
+CARGO ?= cargo
+# Further arguments for each cargo command, such as --locked.
+CARGO_FLAGS ?=
+# Arguments of the demo; where nobody watches, it ends by itself.
+DEMO_ARGS ?= $(if $(filter true,$(CI)),--exit)
+
+setup: ## check the tools that are needed; install missing system packages on Debian as root
+	@scripts/setup.sh
+
+tools:
+	@scripts/setup.sh build
+
+demo: tools ## simulate a game, load it and serve its figures (DEMO_ARGS=…)
+	$(CARGO) run --release $(CARGO_FLAGS) -p questlake -- demo $(DEMO_ARGS)
+
+test: tools ## run all tests and count them
+	$(CARGO) test --release --workspace --no-fail-fast $(CARGO_FLAGS) | awk -f scripts/count-tests.awk
+
+lint: tools ## check format, clippy, documentation and dependencies; warnings are errors
+	$(CARGO) fmt --all --check
+	CARGO="$(CARGO)" scripts/check-deps.sh $(CARGO_FLAGS)
+	$(CARGO) clippy --release --workspace --all-targets $(CARGO_FLAGS) -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps $(CARGO_FLAGS)
+
+fmt: ## format all code
+	$(CARGO) fmt --all
+
+bench: setup ## measure against other tools side by side; a table, and JSON beside it
+	scripts/bench.sh
+
+torture: tools ## kill the pipeline at every failpoint, over and over, and check the accounts
+	QUESTLAKE_TORTURE=full $(CARGO) test --release $(CARGO_FLAGS) -p questlake --test torture -- --nocapture
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,183 @@
+//! URLs of stores: what they name, and how they are shown without their passwords.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Where a store is. The URL's scheme picks the kind of store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum StoreUrl {
+    /// `sqlite://…`: an SQLite database in this file. The path is absolute.
+    Sqlite(PathBuf),
+    /// `file://…`: files under this local folder. The path is absolute.
+    File(PathBuf),
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(formatter, "sqlite://{}", path.display()),
+            Self::File(path) => write!(formatter, "file://{}", path.display()),
+        }
+    }
+}
+
+/// Why a text is not the URL of a store.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum StoreUrlError {
+    /// It is well formed, but no such store can be used here.
+    Unsupported,
+    /// It is not a URL, or not a complete one.
+    Malformed(String),
+}
+
+impl StoreUrl {
+    /// Reads a URL whose scheme is one of `schemes`; a relative path starts at `data`.
+    pub(super) fn parse(text: &str, schemes: &[&str], data: &Path) -> Result<Self, StoreUrlError> {
+        let malformed = |reason: String| Err(StoreUrlError::Malformed(reason));
+        let Some((scheme, location)) = text.split_once("://") else {
+            let scheme = schemes.first().copied().unwrap_or_default();
+            let shown = mask_url(text);
+            return malformed(format!("it is not a URL; did you mean `{scheme}://{shown}`?"));
+        };
+        if !schemes.contains(&scheme) {
+            return Err(StoreUrlError::Unsupported);
+        }
+        if location.trim().is_empty() {
+            return malformed(format!("a path is missing behind `{scheme}://`"));
+        }
+        if location.contains(['?', '#']) {
+            return malformed("`?` and `#` have no meaning in the URL of a file".to_string());
+        }
+        if location == ":memory:" {
+            return malformed("a store must last; name a file".to_string());
+        }
+        let path = data.join(location).components().collect();
+        match scheme {
+            "sqlite" => Ok(Self::Sqlite(path)),
+            "file" => Ok(Self::File(path)),
+            _ => Err(StoreUrlError::Unsupported),
+        }
+    }
+}
+
+/// What stands where a password was.
+const MASK: &str = "***";
+
+/// Parts of the names of URL options whose values are secret.
+const SECRET_OPTIONS: &[&str] =
+    &["password", "passwd", "pwd", "secret", "token", "access_key", "passphrase", "credential"];
+
+/// The URL for messages: its password and secret options replaced by `***`. What is not a URL but
+/// may be meant as one (`user:password@host`, `host=… password=…`) is masked as well.
+pub fn mask_url(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return mask_words(text);
+    };
+    let rest = mask_password(rest);
+    let Some((location, options)) = rest.split_once('?') else {
+        return format!("{scheme}://{rest}");
+    };
+    let options: Vec<String> = options.split('&').map(mask_option).collect();
+    format!("{scheme}://{location}?{}", options.join("&"))
+}
+
+/// Masks what is between the first `:` and the last `@`. A password may hold any character, also
+/// those that should have been encoded, so rather too much is masked than too little.
+fn mask_password(rest: &str) -> String {
+    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let authority = &rest[..authority_end];
+    let (Some(colon), Some(at)) = (authority.find(':'), rest.rfind('@')) else {
+        return rest.to_string();
+    };
+    // A host and its port, and an `@` somewhere in the path.
+    let port = &authority[colon + 1..];
+    let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    if at < colon || (is_port && at > authority_end) {
+        return rest.to_string();
+    }
+    format!("{}:{MASK}{}", &rest[..colon], &rest[at..])
+}
+
+/// Masks all in front of an `@`, and `name=value` words whose name speaks of a secret.
+fn mask_words(text: &str) -> String {
+    let text = match text.rsplit_once('@') {
+        Some((_, host)) => format!("{MASK}@{host}"),
+        None => text.to_string(),
+    };
+    let words: Vec<String> = text.split(' ').map(mask_option).collect();
+    words.join(" ")
+}
+
+/// Masks the value of a `name=value` option whose name speaks of a secret.
+fn mask_option(option: &str) -> String {
+    let Some((name, _)) = option.split_once('=') else {
+        return option.to_string();
+    };
+    let lower = name.to_lowercase();
+    if SECRET_OPTIONS.iter().any(|secret| lower.contains(secret)) {
+        return format!("{name}={MASK}");
+    }
+    option.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<StoreUrl, StoreUrlError> {
+        StoreUrl::parse(text, &["sqlite", "file"], Path::new("/d"))
+    }
+
+    #[test]
+    fn relative_paths_start_at_the_data_folder() {
+        assert_eq!(parse("sqlite://hot.db"), Ok(StoreUrl::Sqlite("/d/hot.db".into())));
+        assert_eq!(parse("file://./a/b"), Ok(StoreUrl::File("/d/a/b".into())));
+        assert_eq!(parse("sqlite:///var/x.db"), Ok(StoreUrl::Sqlite("/var/x.db".into())));
+    }
+
+    #[test]
+    fn a_url_reads_back_the_same() {
+        let url = parse("file://landing").unwrap();
+        assert_eq!(url.to_string(), "file:///d/landing");
+        assert_eq!(parse(&url.to_string()), Ok(url));
+    }
+
+    #[test]
+    fn what_is_not_a_store_is_refused() {
+        assert_eq!(parse("mongodb://h/db"), Err(StoreUrlError::Unsupported));
+        for text in ["hot.db", "sqlite://", "sqlite://a.db?mode=ro", "sqlite://:memory:"] {
+            assert!(matches!(parse(text), Err(StoreUrlError::Malformed(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_masked() {
+        for (text, masked) in [
+            ("postgres://user:secret@host/db", "postgres://user:***@host/db"),
+            ("postgres://user:se@cr:et@host/db", "postgres://user:***@host/db"),
+            ("postgres://user:se/cr?et@host/db", "postgres://user:***@host/db"),
+            ("redis://:secret@host", "redis://:***@host"),
+            ("mongodb://u:p@h1:1,h2:2/db?w=1", "mongodb://u:***@h1:1,h2:2/db?w=1"),
+            ("postgres://h/db?user=u&Password=p", "postgres://h/db?user=u&Password=***"),
+            ("s3://b/p?secret_access_key=k&region=r", "s3://b/p?secret_access_key=***&region=r"),
+            ("postgres://user@host/db", "postgres://user@host/db"),
+            ("hdfs://host:9000/a@b", "hdfs://host:9000/a@b"),
+            ("file:///a:b@c", "file:///a:b@c"),
+            ("no url", "no url"),
+            ("postgres:user:secret@host", "***@host"),
+            ("host=h password=secret dbname=d", "host=h password=*** dbname=d"),
+        ] {
+            assert_eq!(mask_url(text), masked);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_password_is_shown(password in "[A-Z/?#@:&=%]{1,12}Z") {
+            let masked = mask_url(&format!("postgres://user:{password}@host:5432/db?sslmode=x"));
+            prop_assert_eq!(masked, "postgres://user:***@host:5432/db?sslmode=x");
+        }
+    }
+}

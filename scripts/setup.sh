@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# Checks the tools that Questlake is built and measured with. On Debian as root it installs the
+# missing system packages; elsewhere it says what to install. Quick and silent when all is there.
+#
+#   setup.sh          all tools, also those of the benchmarks
+#   setup.sh build    what compiling and testing needs: no Python
+set -euo pipefail
+
+rust_wanted="1.94"
+
+# --- What is missing -----------------------------------------------------------------------------
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# A compiler without the C library's headers is of no use.
+compiles_c() {
+    has cc && printf '#include <stdio.h>\nint main(void) { return 0; }\n' |
+        cc -x c -fsyntax-only - 2>/dev/null
+}
+
+# `venv` can be there without `ensurepip`, and cannot make an environment then. To look for the
+# modules is much faster than to import them.
+makes_environments() {
+    has python3 && python3 -I -S -c '
+import sys
+from importlib.machinery import PathFinder
+sys.exit(not all(map(PathFinder.find_spec, ["venv", "ensurepip"])))' 2>/dev/null
+}
+
+missing=()
+compiles_c || missing+=(compiler)
+has make || missing+=(make)
+[ "${1:-all}" = build ] || makes_environments || missing+=(python)
+
+# --- System packages -----------------------------------------------------------------------------
+
+# Names of the packages for what is missing, by package manager.
+packages() {
+    local manager=$1 thing
+    for thing in "${missing[@]}"; do
+        case "$manager:$thing" in
+            apt-get:compiler) echo gcc libc6-dev ;;
+            apt-get:python) echo python3 python3-venv ;;
+            dnf:compiler) echo gcc glibc-devel ;;
+            dnf:python) echo python3 ;;
+            apk:compiler) echo gcc musl-dev ;;
+            apk:python) echo python3 ;;
+            pacman:compiler) echo gcc ;;
+            pacman:python) echo python ;;
+            *:make) echo make ;;
+        esac
+    done | tr '\n' ' '
+}
+
+say_what_to_install() {
+    local thing
+    for thing in "${missing[@]}"; do
+        case "$thing" in
+            compiler) echo "A C compiler with the headers of the C library is missing." >&2 ;;
+            make) echo "make is missing." >&2 ;;
+            python) echo "Python 3 with venv is missing; the benchmarks need it." >&2 ;;
+        esac
+    done
+    if has apt-get; then
+        echo "Install with: sudo apt-get install --no-install-recommends $(packages apt-get)" >&2
+    elif has dnf; then
+        echo "Install with: sudo dnf install $(packages dnf)" >&2
+    elif has apk; then
+        echo "Install with: sudo apk add $(packages apk)" >&2
+    elif has pacman; then
+        echo "Install with: sudo pacman -S $(packages pacman)" >&2
+    elif [ "$(uname -s)" = Darwin ]; then
+        echo "Install with: xcode-select --install" >&2
+    fi
+}
+
+install_with_apt() {
+    local log names
+    log=$(mktemp)
+    read -ra names <<<"$(packages apt-get)"
+    echo "Installing ${names[*]} …" >&2
+    if { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes \
+        --no-install-recommends "${names[@]}"; } >"$log" 2>&1; then
+        rm "$log"
+        return
+    fi
+    cat "$log" >&2
+    rm "$log"
+    return 1
+}
+
+failed=false
+if [ ${#missing[@]} -gt 0 ]; then
+    if [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ] && has apt-get; then
+        install_with_apt || { say_what_to_install; failed=true; }
+    else
+        say_what_to_install
+        failed=true
+    fi
+fi
+
+# --- Rust ----------------------------------------------------------------------------------------
+
+# Whether version $1 is at least version $2; major and minor only.
+at_least() {
+    local major=${1%%.*} rest=${1#*.}
+    local minor=${rest%%.*}
+    [ "$major" -gt "${2%%.*}" ] || { [ "$major" -eq "${2%%.*}" ] && [ "$minor" -ge "${2#*.}" ]; }
+}
+
+cargo=${CARGO:-cargo}
+if ! has "$cargo"; then
+    if [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
+        echo "Rust is installed but not on PATH. Run: . \"${CARGO_HOME:-$HOME/.cargo}/env\"" >&2
+    else
+        echo "Rust is missing. Install $rust_wanted or later from https://rustup.rs" >&2
+    fi
+    failed=true
+else
+    version=$("$cargo" --version 2>/dev/null | awk '{ print $2 }')
+    if ! at_least "${version:-0.0}" "$rust_wanted"; then
+        echo "Rust ${version:-of unknown version} is too old; $rust_wanted or later is needed." >&2
+        if has rustup; then
+            echo "Update with: rustup update stable" >&2
+        else
+            echo "Install it from https://rustup.rs" >&2
+        fi
+        failed=true
+    fi
+fi
+
+if [ "$failed" = true ]; then
+    exit 1
+fi
