@@ -1,10 +1,12 @@
 //! A project: everything about one game, in SQL files.
 
+pub mod checks;
 pub mod contract;
 pub mod contract_parser;
 pub mod diagnostic;
 pub mod fuzzing;
 pub mod header;
+pub mod init;
 pub mod source;
 
 use std::path::Path;
@@ -14,6 +16,8 @@ use crate::catalog::events::ENVELOPE_TABLE;
 use crate::models::compile::{BrokenNames, compile};
 use crate::models::parse::parse_model;
 use crate::models::{CompiledProject, Layer, ModelSource};
+use checks::compile_checks;
+use contract::{CheckConstraint, EventContract};
 use diagnostic::{Diagnostic, Diagnostics};
 use source::{Position, SourceFile};
 
@@ -35,7 +39,10 @@ pub async fn load(folder: &Path) -> Result<(CompiledProject, Diagnostics), Diagn
             continue;
         }
         match contract_parser::parse_contract(file) {
-            Ok(contract) => contracts.push(Arc::new(contract)),
+            Ok(contract) => {
+                diagnostics.extend(check_constraints(file, &contract));
+                contracts.push(Arc::new(contract));
+            }
             Err(mistakes) => {
                 broken.events.insert(file.stem().to_owned());
                 diagnostics.extend(mistakes);
@@ -84,4 +91,17 @@ fn check_name(file: &SourceFile, models: &[ModelSource]) -> Option<Diagnostic> {
         file.error_at(START, 1, format!("there is another model `{name}`: {}", other.file.path()))
             .with_hint("rename one of the files"),
     )
+}
+
+/// A diagnostic for each constraint that has no meaning.
+fn check_constraints(file: &SourceFile, contract: &EventContract) -> Vec<Diagnostic> {
+    let Err(errors) = compile_checks(contract) else { return Vec::new() };
+    errors
+        .into_iter()
+        .map(|error| {
+            let CheckConstraint { line, column, name, .. } = error.constraint;
+            let message = format!("CHECK `{name}`: {}", error.source.find_root());
+            file.error_at(Position { line, column }, 1, message)
+        })
+        .collect()
 }

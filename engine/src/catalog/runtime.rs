@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::common::Result;
+use datafusion::common::config::Dialect;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -40,11 +41,17 @@ pub fn session_config(limits: &EngineLimits) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_target_partitions(limits.threads)
         .with_information_schema(true);
+    set_sql_options(&mut config);
+    config
+}
+
+/// How SQL text is read, the same everywhere.
+pub fn set_sql_options(config: &mut SessionConfig) {
     let options = config.options_mut();
     // Positions in the SQL text, for errors that name file, line and column.
     options.sql_parser.collect_spans = true;
+    // `0.10` is a decimal, as in PostgreSQL: money must not become a binary fraction on the way.
+    options.sql_parser.parse_float_as_decimal = true;
+    options.sql_parser.dialect = Dialect::PostgreSQL;
     options.execution.time_zone = Some("UTC".to_owned());
-    // Hash joins cannot spill: prefer them only while the build side is known to be small.
-    options.execution.parquet.pushdown_filters = false;
-    config
 }

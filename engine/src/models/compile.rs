@@ -20,6 +20,7 @@ use super::lineage::{ColumnLineage, column_lineage};
 use super::parse::distinct;
 use super::{CompiledProject, Model, ModelSource, StarRead, Strategy};
 use crate::catalog::events::{ENVELOPE_TABLE, envelope_schema};
+use crate::catalog::runtime::set_sql_options;
 use crate::catalog::{EVENTS, Namespace, STAR};
 use crate::project::contract::{EventContract, envelope};
 use crate::project::diagnostic::{Diagnostic, Diagnostics, nearest};
@@ -129,8 +130,7 @@ fn planning_session(
     }
     namespace.add_changed_dates(Vec::new())?;
     let mut config = SessionConfig::new().with_target_partitions(1);
-    config.options_mut().sql_parser.collect_spans = true;
-    config.options_mut().execution.time_zone = Some("UTC".to_owned());
+    set_sql_options(&mut config);
     namespace.into_session(config, Arc::new(RuntimeEnv::default()))
 }
 

@@ -8,7 +8,7 @@ use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{
     ObjectName, Spanned, Statement as SqlStatement, visit_relations,
 };
-use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 
 use super::errors::{locate, span_position};
 use super::{Layer, ModelSource};
@@ -47,7 +47,7 @@ pub fn parse_model(file: &SourceFile, layer: Layer) -> (Option<ModelSource>, Vec
 fn parse_select(file: &SourceFile) -> Result<Statement, Box<Diagnostic>> {
     let parse = || {
         DFParserBuilder::new(file.text())
-            .with_dialect(&GenericDialect {})
+            .with_dialect(&PostgreSqlDialect {})
             .with_recursion_limit(RECURSION_LIMIT)
             .build()?
             .parse_statements()

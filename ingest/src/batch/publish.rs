@@ -1,0 +1,171 @@
+//! Steps 3 and 4: seal the rows as a segment, and commit it in the ledger.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::Utc;
+use questlake_engine::failpoint;
+use questlake_engine::stores::hot::PhysicalKey;
+use questlake_engine::stores::landing::segment::{SegmentTable, encode};
+use questlake_engine::stores::ledger::{
+    BatchCommit, Counts, PositionAdvance, QuarantinedRecord, ReplayOutcome, SealedSegment,
+};
+
+use super::dedup::Deduplicated;
+use super::prepare::Prepared;
+use super::{BatchOutcome, Ingester, aborted};
+use crate::decode::Rejection;
+use crate::error::IngestError;
+
+/// Most bytes of a bad record that are kept; a longer one is cut, and its detail says so.
+const MAX_QUARANTINED_BYTES: usize = 8 << 20;
+
+impl Ingester {
+    /// Seals and commits a batch.
+    pub async fn publish(&self, batch: Deduplicated) -> Result<BatchOutcome, IngestError> {
+        let Deduplicated { prepared, duplicates } = batch;
+        let prepared = Arc::new(prepared);
+        let segment = self.seal(Arc::clone(&prepared)).await?;
+        failpoint::pass("ingest.after_seal")?;
+        let commit = BatchCommit {
+            segment,
+            advances: advances(&prepared, &duplicates),
+            quarantined: quarantined(self, &prepared),
+            replays: replays(&prepared),
+        };
+        let mut counts = Counts::default();
+        for advance in &commit.advances {
+            counts.add(&advance.counts);
+        }
+        self.stores.ledger.commit(commit).await?;
+        failpoint::pass("ingest.after_commit")?;
+        Ok(BatchOutcome { counts, rejected: prepared.rejected.clone(), duplicates })
+    }
+
+    async fn seal(&self, prepared: Arc<Prepared>) -> Result<Option<SealedSegment>, IngestError> {
+        if prepared.tables.is_empty() {
+            return Ok(None);
+        }
+        let compression = self.compression;
+        let shared = Arc::clone(&prepared);
+        let encoded = tokio::task::spawn_blocking(move || {
+            let tables: Vec<SegmentTable<'_>> = shared
+                .tables
+                .iter()
+                .map(|table| SegmentTable {
+                    event_type: &table.contract.event_type,
+                    contract_version: table.contract.version,
+                    rows: &table.rows,
+                })
+                .collect();
+            encode(&tables, compression)
+        })
+        .await
+        .map_err(|error| aborted("encoding a segment", &error))??;
+        let name = segment_name();
+        self.stores.landing.seal(&name, encoded.parts).await?;
+        Ok(Some(SealedSegment { name, bytes: encoded.bytes, sections: encoded.sections }))
+    }
+}
+
+/// A name that no other process and no other batch of this one chooses, in a folder per day.
+fn segment_name() -> String {
+    static SEALED: AtomicU64 = AtomicU64::new(0);
+    let number = SEALED.fetch_add(1, Ordering::Relaxed);
+    let now = Utc::now();
+    // The state is random for each call; time and number make a clash of two of them harmless.
+    let random = RandomState::new().hash_one(number);
+    format!("{}/{}-{random:016x}.qls", now.format("%Y-%m-%d"), now.format("%H%M%S%6f"))
+}
+
+/// Per partition, how far it moves and what became of its records.
+fn advances(prepared: &Prepared, duplicates: &[u32]) -> Vec<PositionAdvance> {
+    let batch = &prepared.batch;
+    let partition_of = |record: u32| batch.records.records[record as usize].partition;
+    batch
+        .advances
+        .iter()
+        .map(|advance| {
+            let partition = advance.claim.partition;
+            let count = |records: &mut dyn Iterator<Item = u32>| {
+                records.filter(|record| partition_of(*record) == partition).count() as u64
+            };
+            let consumed =
+                batch.records.records.iter().filter(|span| span.partition == partition).count();
+            let landed =
+                count(&mut prepared.tables.iter().flat_map(|table| table.records.iter().copied()));
+            PositionAdvance {
+                claim: advance.claim.clone(),
+                next_offset: advance.next_offset,
+                counts: Counts {
+                    consumed: consumed as u64,
+                    landed,
+                    duplicates: count(&mut duplicates.iter().copied()),
+                    quarantined: count(&mut prepared.rejected.iter().map(|entry| entry.record)),
+                },
+                content: advance.content.clone(),
+            }
+        })
+        .collect()
+}
+
+fn quarantined(ingester: &Ingester, prepared: &Prepared) -> Vec<QuarantinedRecord> {
+    // A replayed record that is refused again stays where it is.
+    if !prepared.batch.origins.is_empty() {
+        return Vec::new();
+    }
+    prepared.rejected.iter().map(|rejection| record_of(ingester, prepared, rejection)).collect()
+}
+
+fn record_of(
+    ingester: &Ingester,
+    prepared: &Prepared,
+    rejection: &Rejection,
+) -> QuarantinedRecord {
+    let records = &prepared.batch.records;
+    let span = &records.records[rejection.record as usize];
+    let raw = records.record_bytes(rejection.record as usize).unwrap_or_default();
+    let mut detail = rejection.detail.clone();
+    if raw.len() > MAX_QUARANTINED_BYTES {
+        detail.push_str(&format!(
+            "; only the first {MAX_QUARANTINED_BYTES} of its {} bytes are kept",
+            raw.len()
+        ));
+    }
+    let contract = rejection.event_type.as_ref().and_then(|event_type| {
+        ingester.contracts.iter().find(|contract| contract.event_type == *event_type)
+    });
+    QuarantinedRecord {
+        key: PhysicalKey {
+            topic: Arc::clone(&records.topic),
+            partition: span.partition,
+            offset: span.offset,
+        },
+        raw: raw[..raw.len().min(MAX_QUARANTINED_BYTES)].to_vec(),
+        reason: rejection.reason.code().to_owned(),
+        detail,
+        event_type: rejection.event_type.clone(),
+        contract_version: contract.map(|contract| contract.version),
+    }
+}
+
+fn replays(prepared: &Prepared) -> Vec<ReplayOutcome> {
+    prepared
+        .batch
+        .origins
+        .iter()
+        .enumerate()
+        .map(|(record, origin)| {
+            let rejection = prepared
+                .rejected
+                .iter()
+                .find(|rejection| rejection.record as usize == record);
+            ReplayOutcome {
+                quarantine_id: origin.quarantine_id,
+                refused: rejection
+                    .map(|found| (found.reason.code().to_owned(), found.detail.clone())),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,18 @@
+//! Where events come from.
+//!
+//! | source | physical key | after a crash |
+//! |---|---|---|
+//! | [`file`] | the content's identity, 0, byte offset | goes on at the committed byte |
+//! | [`queue`] (HTTP, standard input, replays) | the queue, its slot, record number | queued records are taken in first |
+//!
+//! A source hands its records to [`batch`](crate::batch) under a claim of their partition, and
+//! under the same physical keys each time.
+
+pub mod body;
+pub mod collector;
+pub mod content;
+pub mod file;
+pub mod queue;
+pub mod replay;
+pub mod spool;
+pub mod stdin;

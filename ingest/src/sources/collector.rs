@@ -1,0 +1,164 @@
+//! The HTTP collector: `POST /v1/events`.
+//!
+//! Takes one JSON object, an array, or newline-delimited objects, plain or gzip. Answers 200 when
+//! the batch is durable, with counts and the reasons of refused records; a client that gets any
+//! other answer, or none, can send the same events again.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde::Serialize;
+
+use super::body::{BodyError, split_body, unpack};
+use super::queue::{IngestQueue, Submission, SubmissionOutcome, SubmitError};
+
+/// Topic of the collector's queue.
+pub const HTTP_TOPIC: &str = "http";
+
+/// Refused records that an answer tells of; all of them are in quarantine.
+const MAX_TOLD: usize = 100;
+
+/// Seconds after which a client may try again when the queue is full.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// Bounds of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct CollectorBounds {
+    /// Longest body, unpacked.
+    pub body_limit: usize,
+    /// Longest time until an answer.
+    pub request_timeout: Duration,
+}
+
+#[derive(Clone)]
+struct Collector {
+    queue: IngestQueue,
+    bounds: CollectorBounds,
+}
+
+/// The collector's routes.
+pub fn collector_router(queue: IngestQueue, bounds: CollectorBounds) -> Router {
+    Router::new()
+        .route("/v1/events", post(collect))
+        .layer(DefaultBodyLimit::max(bounds.body_limit))
+        .with_state(Collector { queue, bounds })
+}
+
+/// The answer to a batch that is durable.
+#[derive(Debug, Serialize)]
+struct Accepted {
+    received: u64,
+    landed: u64,
+    duplicates: u64,
+    quarantined: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<Refused>,
+}
+
+#[derive(Debug, Serialize)]
+struct Refused {
+    /// Position in the request, from 0.
+    index: usize,
+    reason: &'static str,
+    detail: String,
+    advice: &'static str,
+}
+
+/// An answer to a request that was not taken.
+#[derive(Debug, Serialize)]
+struct Problem {
+    status: u16,
+    title: String,
+}
+
+async fn collect(State(collector): State<Collector>, headers: HeaderMap, body: Bytes) -> Response {
+    let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.to_str());
+    let encoding = match encoding {
+        None => None,
+        Some(Ok(encoding)) => Some(encoding),
+        Some(Err(_)) => return body_problem(&BodyError::Encoding("unreadable".to_owned())),
+    };
+    let limit = collector.bounds.body_limit;
+    let body = match unpack(body, encoding, limit) {
+        Ok(body) => body,
+        Err(error) => return body_problem(&error),
+    };
+    let records = match split_body(&body) {
+        Ok(records) => records,
+        Err(error) => return body_problem(&error),
+    };
+    let submission = Submission { data: body, records, origins: Vec::new() };
+    let submitted = collector.queue.submit(submission);
+    match tokio::time::timeout(collector.bounds.request_timeout, submitted).await {
+        Ok(Ok(outcome)) => accepted(outcome),
+        Ok(Err(error)) => submit_problem(&error),
+        Err(_) => problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the events were not durable in time; sending them again is safe",
+        ),
+    }
+}
+
+fn accepted(outcome: SubmissionOutcome) -> Response {
+    let refused = outcome
+        .refused
+        .into_iter()
+        .take(MAX_TOLD)
+        .map(|record| Refused {
+            index: record.index,
+            reason: record.reason.code(),
+            detail: record.detail,
+            advice: record.reason.advice(),
+        })
+        .collect();
+    let counts = outcome.counts;
+    let answer = Accepted {
+        received: counts.consumed,
+        landed: counts.landed,
+        duplicates: counts.duplicates,
+        quarantined: counts.quarantined,
+        refused,
+    };
+    (StatusCode::OK, axum::Json(answer)).into_response()
+}
+
+fn body_problem(error: &BodyError) -> Response {
+    let status = match error {
+        BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        BodyError::Encoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        BodyError::Empty | BodyError::Gzip(_) | BodyError::Array(_) => StatusCode::BAD_REQUEST,
+    };
+    problem(status, error.to_string())
+}
+
+fn submit_problem(error: &SubmitError) -> Response {
+    let status = match error {
+        SubmitError::Full => StatusCode::TOO_MANY_REQUESTS,
+        SubmitError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        SubmitError::Failed(_) | SubmitError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    // The cause is in the log; it may name paths that are nobody's business outside.
+    let title = match error {
+        SubmitError::Failed(_) => {
+            "the events could not be made durable now; sending them again is safe".to_owned()
+        }
+        other => other.to_string(),
+    };
+    problem(status, title)
+}
+
+fn problem(status: StatusCode, title: impl Into<String>) -> Response {
+    let body = Problem { status: status.as_u16(), title: title.into() };
+    let mut response = (status, axum::Json(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+    }
+    response
+}

@@ -1,0 +1,290 @@
+//! Files of newline-delimited JSON, plain or gzip. The offset of a record is the position of its
+//! first byte in the (unpacked) content.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+use questlake_engine::stores::ledger::{Claim, Counts};
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use super::content::{ContentHash, identify};
+use crate::batch::stream::ingest_stream;
+use crate::batch::{Batch, Ingester, PartitionAdvance};
+use crate::decode::{RawRecords, split_lines};
+use crate::error::IngestError;
+
+/// Bytes read at a time.
+const READ_BYTES: usize = 1 << 20;
+
+/// Times that a file taken over by another process is claimed again.
+const MAX_CLAIMS: u32 = 5;
+
+/// Bounds of a micro-batch.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchBounds {
+    /// Most records.
+    pub records: usize,
+    /// Most bytes.
+    pub bytes: usize,
+}
+
+/// How far the files have been read, for a progress bar and for stopping; shared.
+#[derive(Debug, Default)]
+pub struct FileProgress {
+    /// Bytes of the files as they lie on disk that have been read.
+    pub bytes_read: AtomicU64,
+    /// Records that are committed.
+    pub records: AtomicU64,
+    /// Set to end after the batches under way.
+    pub stop: AtomicBool,
+}
+
+/// What was read of one file.
+#[derive(Debug, Clone, Default)]
+pub struct FileOutcome {
+    /// Its topic in the ledger.
+    pub topic: String,
+    /// Bytes of its content that had been taken in before.
+    pub skipped_bytes: u64,
+    /// What became of the records read now.
+    pub counts: Counts,
+    /// Whether reading was stopped before the end.
+    pub stopped: bool,
+}
+
+/// Takes in one file, from where its content was read to.
+pub async fn ingest_file(
+    ingester: &Ingester,
+    path: &Path,
+    bounds: BatchBounds,
+    progress: Arc<FileProgress>,
+) -> Result<FileOutcome, IngestError> {
+    let mut outcome = FileOutcome::default();
+    for attempt in 1..=MAX_CLAIMS {
+        let start = start_file(ingester, path).await?;
+        if attempt == 1 {
+            outcome.topic = start.claim.topic.to_string();
+            outcome.skipped_bytes = start.position;
+        }
+        let (topic, partition) = (start.claim.topic.to_string(), start.claim.partition);
+        let (sender, receiver) = mpsc::channel(1);
+        let reading = {
+            let (path, progress) = (path.to_path_buf(), Arc::clone(&progress));
+            tokio::task::spawn_blocking(move || read_file(&path, start, bounds, &progress, &sender))
+        };
+        let counts = &mut outcome.counts;
+        let result = ingest_stream(ingester, receiver, |batch| {
+            counts.add(&batch.counts);
+            progress.records.fetch_add(batch.counts.consumed, Ordering::Relaxed);
+        })
+        .await;
+        let read = reading.await.map_err(|error| crate::batch::aborted("reading a file", &error))?;
+        match result {
+            Err(error) if error.is_fenced() && attempt < MAX_CLAIMS => {
+                warn!(topic, attempt, "{topic} was taken over by another process; claiming it again");
+                tokio::time::sleep(Duration::from_millis(50) * attempt).await;
+            }
+            Err(error) if error.is_fenced() => {
+                return Err(IngestError::Contended { topic, partition });
+            }
+            Err(error) => return Err(error),
+            Ok(()) => {
+                outcome.stopped = read == ReadEnd::Stopped;
+                break;
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// Where reading begins.
+struct FileStart {
+    claim: Claim,
+    position: u64,
+    hash: ContentHash,
+}
+
+async fn start_file(ingester: &Ingester, path: &Path) -> Result<FileStart, IngestError> {
+    let partitions = ingester.stores().ledger.partitions().await?;
+    let owned = path.to_path_buf();
+    let identified = tokio::task::spawn_blocking(move || {
+        let name = owned.file_name().map(|name| name.to_string_lossy().into_owned());
+        let progress = Arc::new(FileProgress::default());
+        identify(&name.unwrap_or_default(), &partitions, || open(&owned, &progress))
+            .map_err(|source| file_error("read", &owned, source))
+    })
+    .await
+    .map_err(|error| crate::batch::aborted("reading a file", &error))??;
+    let claim = ingester.stores().ledger.claim(&identified.topic, 0).await?;
+    // Between the look at the ledger and the claim another process may have gone on.
+    if u64::try_from(claim.next_offset).unwrap_or(0) != identified.position {
+        return Box::pin(start_file(ingester, path)).await;
+    }
+    Ok(FileStart { claim, position: identified.position, hash: identified.hash })
+}
+
+fn file_error(operation: &'static str, path: &Path, source: std::io::Error) -> IngestError {
+    IngestError::File { operation, path: path.to_path_buf(), source }
+}
+
+/// Counts the bytes that are read from disk.
+struct Counting {
+    file: File,
+    progress: Arc<FileProgress>,
+}
+
+impl Read for Counting {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.progress.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// Opens a file and unpacks it if its first bytes say that it is gzip.
+fn open(path: &Path, progress: &Arc<FileProgress>) -> std::io::Result<Box<dyn Read>> {
+    let mut magic = [0; 2];
+    let is_gzip = {
+        let mut file = File::open(path)?;
+        if file.metadata()?.is_dir() {
+            return Err(std::io::Error::other("it is a folder; name the files in it"));
+        }
+        let mut read = 0;
+        while read < magic.len() {
+            match file.read(&mut magic[read..])? {
+                0 => break,
+                count => read += count,
+            }
+        }
+        read == 2 && magic == [0x1f, 0x8b]
+    };
+    let counting = Counting { file: File::open(path)?, progress: Arc::clone(progress) };
+    if is_gzip {
+        Ok(Box::new(MultiGzDecoder::new(BufReader::with_capacity(READ_BYTES, counting))))
+    } else {
+        Ok(Box::new(counting))
+    }
+}
+
+/// Why reading ended.
+#[derive(Debug, PartialEq, Eq)]
+enum ReadEnd {
+    EndOfFile,
+    Stopped,
+    /// An error was handed on, or nobody takes batches any more.
+    Failed,
+}
+
+fn read_file(
+    path: &PathBuf,
+    start: FileStart,
+    bounds: BatchBounds,
+    progress: &Arc<FileProgress>,
+    sender: &mpsc::Sender<Result<Batch, IngestError>>,
+) -> ReadEnd {
+    let read = || -> Result<ReadEnd, std::io::Error> {
+        let mut content = open(path, progress)?;
+        skip(&mut content, start.position)?;
+        read_batches(&mut content, start, bounds, progress, sender)
+    };
+    match read() {
+        Ok(end) => end,
+        Err(error) => {
+            let _ = sender.blocking_send(Err(file_error("read", path, error)));
+            ReadEnd::Failed
+        }
+    }
+}
+
+fn skip(content: &mut dyn Read, bytes: u64) -> std::io::Result<()> {
+    let skipped = std::io::copy(&mut content.take(bytes), &mut std::io::sink())?;
+    if skipped < bytes {
+        return Err(std::io::Error::other("it became shorter while it was read"));
+    }
+    Ok(())
+}
+
+fn read_batches(
+    content: &mut dyn Read,
+    start: FileStart,
+    bounds: BatchBounds,
+    progress: &FileProgress,
+    sender: &mpsc::Sender<Result<Batch, IngestError>>,
+) -> std::io::Result<ReadEnd> {
+    let FileStart { mut claim, mut hash, .. } = start;
+    let mut rest: Vec<u8> = Vec::new();
+    loop {
+        if progress.stop.load(Ordering::Relaxed) {
+            return Ok(ReadEnd::Stopped);
+        }
+        let mut data = Vec::with_capacity(bounds.bytes.min(64 << 20) + READ_BYTES);
+        data.append(&mut rest);
+        let at_end = fill(content, &mut data, bounds)?;
+        let end = if at_end { data.len() } else { last_line_end(&data) };
+        rest = data.split_off(end);
+        if data.is_empty() && at_end {
+            return Ok(ReadEnd::EndOfFile);
+        }
+        if !data.is_empty() {
+            hash.update(&data);
+            let next_offset = claim.next_offset + data.len() as i64;
+            let batch = Batch {
+                records: RawRecords {
+                    topic: Arc::clone(&claim.topic),
+                    records: split_lines(&data, claim.next_offset, claim.partition),
+                    data: Bytes::from(data),
+                },
+                advances: vec![PartitionAdvance {
+                    claim: claim.clone(),
+                    next_offset,
+                    content: Some(hash.mark()),
+                }],
+                origins: Vec::new(),
+            };
+            claim.next_offset = next_offset;
+            if sender.blocking_send(Ok(batch)).is_err() {
+                return Ok(ReadEnd::Failed);
+            }
+        }
+        if at_end {
+            return Ok(ReadEnd::EndOfFile);
+        }
+    }
+}
+
+/// Reads until the batch is full; returns whether the content has ended. A batch holds at least one
+/// line: a line that is longer than a batch makes the batch longer.
+fn fill(
+    content: &mut dyn Read,
+    data: &mut Vec<u8>,
+    bounds: BatchBounds,
+) -> std::io::Result<bool> {
+    let mut lines = memchr::memchr_iter(b'\n', data).count();
+    loop {
+        if lines >= bounds.records || (data.len() >= bounds.bytes && lines > 0) {
+            return Ok(false);
+        }
+        let before = data.len();
+        let read = content.take(READ_BYTES as u64).read_to_end(data)?;
+        if read == 0 {
+            return Ok(true);
+        }
+        lines += memchr::memchr_iter(b'\n', &data[before..]).count();
+        if data.len() > i32::MAX as usize / 2 {
+            return Err(std::io::Error::other(
+                "it has a line of more than 1 GiB; is it newline-delimited JSON?",
+            ));
+        }
+    }
+}
+
+fn last_line_end(data: &[u8]) -> usize {
+    memchr::memrchr(b'\n', data).map_or(0, |position| position + 1)
+}

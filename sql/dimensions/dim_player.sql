@@ -1,0 +1,90 @@
+-- One row per player: when they came, from where, when they were last seen, when they first paid.
+--
+-- load: upsert
+-- key: player_id
+-- combine: first_event_at = min, cohort_date = min, first_platform = first(first_event_at),
+--          first_country = first(first_event_at), last_event_at = max, last_active_date = max,
+--          last_received_at = max, events = sum, registered_at = min,
+--          display_name = first(registered_at), acquisition_channel = first(registered_at),
+--          first_purchase_at = min, first_purchase_date = min,
+--          first_purchase_platform = first(first_purchase_at),
+--          first_purchase_country = first(first_purchase_at)
+--
+-- @player_id: The player.
+-- @first_event_at: Time of the player's first event ever.
+-- @cohort_date: UTC day of the first event: the player is new on it.
+-- @first_platform: Platform of the first event, 'unknown' if it names none.
+-- @first_country: Country of the first event, 'unknown' if it names none.
+-- @last_event_at: Time of the latest event.
+-- @last_active_date: UTC day of the latest event.
+-- @last_received_at: When Questlake received the latest of the player's events.
+-- @events: Number of events.
+-- @registered_at: Time of the registration.
+-- @display_name: Name chosen at the registration.
+-- @acquisition_channel: Where the player came from.
+-- @first_purchase_at: Time of the first purchase, NULL for players who never paid.
+-- @first_purchase_date: UTC day of the first purchase.
+-- @first_purchase_platform: Platform of the first purchase.
+-- @first_purchase_country: Country of the first purchase.
+WITH
+-- Whatever a player does.
+activity AS (
+    SELECT
+        player_id,
+        min(event_time)                                              AS first_event_at,
+        min(event_date)                                              AS cohort_date,
+        first_value(coalesce(platform, 'unknown')
+                    ORDER BY event_time, coalesce(platform, 'unknown')) AS first_platform,
+        first_value(coalesce(country, 'unknown')
+                    ORDER BY event_time, coalesce(country, 'unknown'))  AS first_country,
+        max(event_time)                                              AS last_event_at,
+        max(event_date)                                              AS last_active_date,
+        max(received_at)                                             AS last_received_at,
+        count(*)                                                     AS events
+    FROM events.envelope
+    GROUP BY player_id
+),
+-- The registration.
+registration AS (
+    SELECT
+        player_id,
+        min(event_time)                                              AS registered_at,
+        first_value(display_name ORDER BY event_time, display_name)  AS display_name,
+        first_value(acquisition_channel
+                    ORDER BY event_time, acquisition_channel)        AS acquisition_channel
+    FROM events.player_registered
+    GROUP BY player_id
+),
+-- The first purchase.
+payment AS (
+    SELECT
+        player_id,
+        min(event_time)                                              AS first_purchase_at,
+        min(event_date)                                              AS first_purchase_date,
+        first_value(coalesce(platform, 'unknown')
+                    ORDER BY event_time, coalesce(platform, 'unknown')) AS first_purchase_platform,
+        first_value(coalesce(country, 'unknown')
+                    ORDER BY event_time, coalesce(country, 'unknown'))  AS first_purchase_country
+    FROM events.purchase
+    GROUP BY player_id
+)
+SELECT
+    activity.player_id,
+    activity.first_event_at,
+    activity.cohort_date,
+    activity.first_platform,
+    activity.first_country,
+    activity.last_event_at,
+    activity.last_active_date,
+    activity.last_received_at,
+    activity.events,
+    registration.registered_at,
+    registration.display_name,
+    registration.acquisition_channel,
+    payment.first_purchase_at,
+    payment.first_purchase_date,
+    payment.first_purchase_platform,
+    payment.first_purchase_country
+FROM activity
+LEFT JOIN registration ON registration.player_id = activity.player_id
+LEFT JOIN payment ON payment.player_id = activity.player_id

@@ -1,0 +1,36 @@
+-- One row per play session. A row grows as the session's events arrive, in any order.
+--
+-- load: upsert
+-- key: session_id
+-- combine: player_id = first(started_at), session_date = min, started_at = min, ended_at = max,
+--          platform = first(started_at), country = first(started_at),
+--          app_version = first(started_at), events = sum
+-- partition: session_date
+-- lookback: 1 day
+-- lookahead: 1 day
+--
+-- @session_id: Identifier that the game gave the session.
+-- @player_id: The player.
+-- @session_date: UTC day of the session's first event.
+-- @started_at: Time of its first event.
+-- @ended_at: Time of its last event; the session's length is the difference.
+-- @platform: Platform of its first event, 'unknown' if it names none.
+-- @country: Country of its first event, 'unknown' if it names none.
+-- @app_version: Version of the client at its first event.
+-- @events: Number of events.
+SELECT
+    session_id,
+    first_value(player_id ORDER BY event_time, player_id)                        AS player_id,
+    min(event_date)                                                              AS session_date,
+    min(event_time)                                                              AS started_at,
+    max(event_time)                                                              AS ended_at,
+    first_value(coalesce(platform, 'unknown')
+                ORDER BY event_time, coalesce(platform, 'unknown'))              AS platform,
+    first_value(coalesce(country, 'unknown')
+                ORDER BY event_time, coalesce(country, 'unknown'))               AS country,
+    first_value(coalesce(app_version, 'unknown')
+                ORDER BY event_time, coalesce(app_version, 'unknown'))           AS app_version,
+    count(*)                                                                     AS events
+FROM events.envelope
+WHERE session_id IS NOT NULL
+GROUP BY session_id
