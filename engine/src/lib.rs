@@ -5,5 +5,7 @@ pub mod failpoint;
 pub mod models;
 pub mod pipeline;
 pub mod project;
+pub mod query;
 pub mod settings;
+pub mod status;
 pub mod stores;

@@ -8,3 +8,4 @@ pub mod decode;
 pub mod error;
 pub mod simulate;
 pub mod sources;
+pub mod verify;

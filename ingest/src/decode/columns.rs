@@ -61,6 +61,10 @@ impl TextValues {
         self.offsets.push(self.data.len() as i32);
     }
 
+    fn rows(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
     fn truncate(&mut self, rows: usize) {
         self.offsets.truncate(rows + 1);
         self.data.truncate(self.offsets.last().map_or(0, |end| *end as usize));
@@ -72,6 +76,41 @@ impl TextValues {
         let data = Buffer::from_vec(take(&mut self.data));
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
         Ok(Arc::new(StringArray::try_new(offsets, data, nulls)?))
+    }
+}
+
+/// Builder of a nullable column of texts.
+#[derive(Debug, Default)]
+pub(super) struct TextColumn {
+    pub(super) values: TextValues,
+    null_rows: Vec<u32>,
+}
+
+impl TextColumn {
+    #[inline(always)]
+    pub(super) fn push_null(&mut self) {
+        // Fewer rows than bytes in a batch, so the number fits.
+        self.null_rows.push(self.values.rows() as u32);
+        self.values.end_text();
+    }
+
+    /// Forgets all rows from number `rows` on, and a text without an end.
+    pub(super) fn truncate(&mut self, rows: usize) {
+        self.values.truncate(rows);
+        truncate_nulls(&mut self.null_rows, rows);
+    }
+
+    /// Takes the rows as an Arrow array and is empty again.
+    pub(super) fn take_array(&mut self) -> Result<ArrayRef, ArrowError> {
+        let nulls = null_buffer(&self.null_rows, self.values.rows());
+        self.null_rows.clear();
+        self.values.take_array(nulls)
+    }
+}
+
+fn truncate_nulls(null_rows: &mut Vec<u32>, rows: usize) {
+    while null_rows.last().is_some_and(|row| *row as usize >= rows) {
+        null_rows.pop();
     }
 }
 
@@ -161,9 +200,7 @@ impl Column {
     /// Forgets all rows from number `rows` on, and values without an end.
     pub(super) fn truncate(&mut self, rows: usize) {
         self.rows = rows;
-        while self.null_rows.last().is_some_and(|row| *row as usize >= rows) {
-            self.null_rows.pop();
-        }
+        truncate_nulls(&mut self.null_rows, rows);
         match &mut self.values {
             Values::Boolean(values) => values.truncate(rows),
             Values::Int16(values) => values.truncate(rows),

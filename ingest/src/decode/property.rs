@@ -112,8 +112,7 @@ pub(super) fn read_property(
             if let ColumnType::Text { max_chars: Some(max_chars) } = column_type {
                 check_length(text.resolve(bytes, &scratch.arena), max_chars, position)?;
             }
-            let source = if text.unescaped { scratch.arena.as_slice() } else { bytes };
-            values.push_range(source, text.start as usize, text.end as usize);
+            values.push_range(text.source(bytes, &scratch.arena), text.start(), text.end());
             end
         }
         Values::Timestamp(values) => {

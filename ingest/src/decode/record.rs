@@ -37,6 +37,8 @@ const COUNTRY: usize = 6;
 const EVENT_TYPE: usize = 7;
 const EVENT_TIME: usize = 8;
 const PROPERTIES: usize = 9;
+/// Bit set of the fields that must be there, and not null.
+const REQUIRED: u16 = 1 << EVENT_ID | 1 << PLAYER_ID | 1 << EVENT_TYPE | 1 << EVENT_TIME;
 /// Number of fields whose value is a text.
 const TEXT_FIELDS: usize = 8;
 
@@ -63,7 +65,7 @@ pub(super) struct RecordReader {
 struct Envelope {
     /// Bit set of the fields that were seen.
     seen: u16,
-    texts: [Option<TextSpan>; TEXT_FIELDS],
+    texts: [TextSpan; TEXT_FIELDS],
     event_time: i64,
     table: Option<usize>,
     /// Where the inside of `properties` starts, if they came before the event type.
@@ -106,7 +108,7 @@ impl RecordReader {
         self.scratch.unknown_properties.clear();
         let mut envelope = Envelope {
             seen: 0,
-            texts: [None; TEXT_FIELDS],
+            texts: [TextSpan::ABSENT; TEXT_FIELDS],
             event_time: 0,
             table: None,
             postponed_properties: None,
@@ -117,8 +119,9 @@ impl RecordReader {
         if let Some(table) = envelope.table {
             self.tables[table].cut_back();
         }
+        let event_type = envelope.texts[EVENT_TYPE];
         let event_type =
-            envelope.texts[EVENT_TYPE].map(|text| echo(text.resolve(bytes, &self.scratch.arena)));
+            (!event_type.is_absent()).then(|| echo(event_type.resolve(bytes, &self.scratch.arena)));
         Err(Refused { fault, event_type })
     }
 
@@ -139,13 +142,8 @@ impl RecordReader {
         if rest != length {
             return Err(Fault::malformed(&bytes[..length], rest, "nothing behind the object"));
         }
-        for field in [EVENT_ID, EVENT_TYPE, EVENT_TIME, PLAYER_ID] {
-            if envelope.seen & 1 << field == 0 {
-                return Err(Fault::new(
-                    RejectReason::MissingField,
-                    format!("{} is missing", FIELDS[field]),
-                ));
-            }
+        if envelope.seen & REQUIRED != REQUIRED {
+            return Err(missing_field(envelope.seen));
         }
         // The event type was seen, and an unknown one ends the reading at once.
         let Some(table) = envelope.table else {
@@ -163,10 +161,10 @@ impl RecordReader {
         }
         let row = EnvelopeRow {
             event_time: envelope.event_time,
-            texts: *envelope.texts.first_chunk().unwrap_or(&[None; 6]),
+            texts: *envelope.texts.first_chunk().unwrap_or(&[TextSpan::ABSENT; 6]),
             country: match envelope.texts[COUNTRY] {
-                Some(text) => Some(read_country(text.resolve(bytes, &self.scratch.arena))?),
-                None => None,
+                TextSpan::ABSENT => None,
+                text => Some(read_country(text.resolve(bytes, &self.scratch.arena))?),
             },
         };
         table.end_row(record, &row, bytes, &self.limits, &mut self.scratch)
@@ -187,30 +185,36 @@ impl RecordReader {
                 return Err(fault);
             }
         }
+        // Taken apart, so that what the loop needs is at hand in each turn.
+        let Self { tables, event_types, field_names, predictions, scratch, limits } = self;
+        let mut group = &mut predictions[0];
         let mut previous = START;
         loop {
             if bytes.get(position) == Some(&b'}') {
                 return Ok(position + 1);
             }
-            let group = envelope.table.map_or(0, |table| table + 1);
-            let prediction = &self.predictions[group][previous];
+            let prediction = &group[previous];
             let field = if let Some(value) = prediction.check(bytes, position) {
                 position = value;
                 usize::from(prediction.field)
             } else {
-                let is_first = previous == START;
-                match next_key(bytes, position, is_first, &mut self.scratch.arena)? {
+                match next_key(bytes, position, previous == START, &mut scratch.arena)? {
                     NextKey::End(end) => return Ok(end),
                     NextKey::Key { name, source_name, value } => {
-                        let text = name.resolve(bytes, &self.scratch.arena);
-                        let Some(field) = self.field_names.find(text) else {
-                            position = self.skip_unknown(bytes, name, source_name, value)?;
+                        let text = name.resolve(bytes, &scratch.arena);
+                        let Some(field) = field_names.find(text) else {
+                            let depth = limits.max_depth.saturating_sub(1);
+                            position = skip_unknown(bytes, name, value, depth, scratch)?;
+                            scratch.unknown_fields.push(UnknownField {
+                                name,
+                                source_name,
+                                value: (value, position),
+                            });
                             previous = BEHIND_UNKNOWN;
                             continue;
                         };
-                        if !name.unescaped {
-                            self.predictions[group][previous] =
-                                Prediction::learn(&bytes[position..value], field);
+                        if !name.has_escapes() {
+                            group[previous] = Prediction::learn(&bytes[position..value], field);
                         }
                         position = value;
                         field
@@ -222,117 +226,113 @@ impl RecordReader {
                 return Err(duplicate_key(FIELDS[field].as_bytes()));
             }
             envelope.seen |= 1 << field;
-            let end = match field {
-                PROPERTIES => self.read_properties(bytes, position, envelope)?,
+            position = match field {
                 EVENT_TIME => {
-                    let (time, end) = read_timestamp(bytes, position, &mut self.scratch)
-                        .map_err(|fault| required_fault(fault, bytes, position, field))?;
-                    if !is_event_time(time) {
-                        return Err(no_timestamp(bytes, position).at_field(FIELDS[field]));
-                    }
+                    let (time, end) = read_event_time(bytes, position, scratch)?;
                     envelope.event_time = time;
                     end
                 }
-                _ => self.read_text(bytes, position, field, envelope)?,
+                PROPERTIES if bytes.get(position) == Some(&b'{') => match envelope.table {
+                    Some(table) => {
+                        tables[table].read_properties(bytes, position + 1, limits, scratch)?
+                    }
+                    None => {
+                        envelope.postponed_properties = Some(position + 1);
+                        let depth = limits.max_depth.saturating_sub(1);
+                        scratch.checker.skip_value(bytes, position, depth, Content::Grammar)?
+                    }
+                },
+                PROPERTIES if is_literal(bytes, position, "null") => position + 4,
+                PROPERTIES => {
+                    let fault = Fault::wrong_type(bytes, position, "an object");
+                    return Err(fault.at_field(FIELDS[field]));
+                }
+                _ => {
+                    let (text, end) = read_text(bytes, position, field, &mut scratch.arena)?;
+                    envelope.texts[field] = text;
+                    if field == EVENT_TYPE {
+                        let name = text.resolve(bytes, &scratch.arena);
+                        let Some(table) = event_types.find(name) else {
+                            return Err(unknown_event_type(name, tables));
+                        };
+                        envelope.table = Some(table);
+                        group = &mut predictions[table + 1];
+                    }
+                    end
+                }
             };
-            position = end;
         }
     }
+}
 
-    #[inline(always)]
-    fn read_text(
-        &mut self,
-        bytes: &[u8],
-        position: usize,
-        field: usize,
-        envelope: &mut Envelope,
-    ) -> Parsed<usize> {
-        let is_required = matches!(field, EVENT_ID | PLAYER_ID | EVENT_TYPE);
-        if bytes.get(position) != Some(&b'"') {
-            if !is_required && is_literal(bytes, position, "null") {
-                return Ok(position + 4);
-            }
-            let fault = Fault::wrong_type(bytes, position, "a string");
-            return Err(required_fault(fault, bytes, position, field));
+/// Reads an envelope field's text; it is absent where null is allowed and stands.
+#[inline(always)]
+fn read_text(
+    bytes: &[u8],
+    position: usize,
+    field: usize,
+    arena: &mut Vec<u8>,
+) -> Parsed<(TextSpan, usize)> {
+    let is_required = REQUIRED >> field & 1 == 1;
+    if bytes.get(position) != Some(&b'"') {
+        if !is_required && is_literal(bytes, position, "null") {
+            return Ok((TextSpan::ABSENT, position + 4));
         }
-        let (text, end) = read_string(bytes, position + 1, &mut self.scratch.arena)
-            .map_err(|fault| fault.at_field(FIELDS[field]))?;
-        let length = (text.end - text.start) as usize;
-        if length.wrapping_sub(1) >= MAX_ENVELOPE_TEXT && (length > 0 || is_required) {
-            return Err(bad_length(field, length));
-        }
-        envelope.texts[field] = Some(text);
-        if field == EVENT_TYPE {
-            let name = text.resolve(bytes, &self.scratch.arena);
-            envelope.table = self.event_types.find(name);
-            if envelope.table.is_none() {
-                return Err(self.unknown_event_type(name));
-            }
-        }
-        Ok(end)
+        let fault = Fault::wrong_type(bytes, position, "a string");
+        return Err(required_fault(fault, bytes, position, field));
     }
+    let (text, end) =
+        read_string(bytes, position + 1, arena).map_err(|fault| fault.at_field(FIELDS[field]))?;
+    let length = text.len();
+    // Below zero wraps around, so that this tests for both bounds.
+    if length.wrapping_sub(1) >= MAX_ENVELOPE_TEXT && (length > 0 || is_required) {
+        return Err(bad_length(field, length));
+    }
+    Ok((text, end))
+}
 
-    #[inline(always)]
-    fn read_properties(
-        &mut self,
-        bytes: &[u8],
-        position: usize,
-        envelope: &mut Envelope,
-    ) -> Parsed<usize> {
-        if bytes.get(position) == Some(&b'{') {
-            if let Some(table) = envelope.table {
-                let table = &mut self.tables[table];
-                return table.read_properties(bytes, position + 1, &self.limits, &mut self.scratch);
-            }
-            envelope.postponed_properties = Some(position + 1);
-            let depth = self.limits.max_depth.saturating_sub(1);
-            return self.scratch.checker.skip_value(bytes, position, depth, Content::Grammar);
-        }
-        if is_literal(bytes, position, "null") {
-            return Ok(position + 4);
-        }
-        Err(Fault::wrong_type(bytes, position, "an object").at_field(envelope::PROPERTIES))
+#[inline(always)]
+fn read_event_time(bytes: &[u8], position: usize, scratch: &mut Scratch) -> Parsed<(i64, usize)> {
+    let (time, end) = read_timestamp(bytes, position, scratch)
+        .map_err(|fault| required_fault(fault, bytes, position, EVENT_TIME))?;
+    if !is_event_time(time) {
+        return Err(no_timestamp(bytes, position).at_field(FIELDS[EVENT_TIME]));
     }
+    Ok((time, end))
+}
 
-    #[inline(never)]
-    fn skip_unknown(
-        &mut self,
-        bytes: &[u8],
-        name: TextSpan,
-        source_name: (usize, usize),
-        value: usize,
-    ) -> Parsed<usize> {
-        let depth = self.limits.max_depth.saturating_sub(1);
-        let end = self
-            .scratch
-            .checker
-            .skip_value(bytes, value, depth, Content::Checked)
-            .map_err(|fault| fault.at_field(&echo(name.resolve(bytes, &self.scratch.arena))))?;
-        self.scratch.unknown_fields.push(UnknownField { name, source_name, value: (value, end) });
-        Ok(end)
-    }
+#[inline(never)]
+fn skip_unknown(
+    bytes: &[u8],
+    name: TextSpan,
+    value: usize,
+    depth: usize,
+    scratch: &mut Scratch,
+) -> Parsed<usize> {
+    scratch
+        .checker
+        .skip_value(bytes, value, depth, Content::Checked)
+        .map_err(|fault| fault.at_field(&echo(name.resolve(bytes, &scratch.arena))))
+}
 
-    #[cold]
-    #[inline(never)]
-    fn unknown_event_type(&self, name: &[u8]) -> Box<Fault> {
-        // Close is what differs only in case, separators or a few characters at the end.
-        let plain = |name: &[u8]| -> Vec<u8> {
-            name.iter().filter(|b| b.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect()
-        };
-        let asked = plain(name);
-        let known =
-            self.tables.iter().map(|table| table.contract.event_type.as_str()).find(|known| {
-                let known = plain(known.as_bytes());
-                let shared =
-                    known.iter().zip(&asked).take_while(|(left, right)| left == right).count();
-                shared > 0 && shared + 3 >= known.len().max(asked.len())
-            });
-        let hint = known.map(|known| format!("; did you mean {known}?")).unwrap_or_default();
-        Fault::new(
-            RejectReason::UnknownEventType,
-            format!("no contract describes the event type \"{}\"{hint}", echo(name)),
-        )
-    }
+#[cold]
+#[inline(never)]
+fn unknown_event_type(name: &[u8], tables: &[Table]) -> Box<Fault> {
+    // Close is what differs only in case, separators or a few characters at the end.
+    let plain = |name: &[u8]| -> Vec<u8> {
+        name.iter().filter(|b| b.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect()
+    };
+    let asked = plain(name);
+    let known = tables.iter().map(|table| table.contract.event_type.as_str()).find(|known| {
+        let known = plain(known.as_bytes());
+        let shared = known.iter().zip(&asked).take_while(|(left, right)| left == right).count();
+        shared > 0 && shared + 3 >= known.len().max(asked.len())
+    });
+    let hint = known.map(|known| format!("; did you mean {known}?")).unwrap_or_default();
+    Fault::new(
+        RejectReason::UnknownEventType,
+        format!("no contract describes the event type \"{}\"{hint}", echo(name)),
+    )
 }
 
 /// The fault of an envelope field whose value does not fit, which says so if that is `null`.
@@ -348,6 +348,14 @@ fn required_fault(
         fault.reason = RejectReason::NullNotAllowed;
     }
     fault.at_field(FIELDS[field])
+}
+
+#[cold]
+#[inline(never)]
+fn missing_field(seen: u16) -> Box<Fault> {
+    let missing = (0..FIELDS.len()).find(|field| (REQUIRED & !seen) >> field & 1 == 1);
+    let name = missing.map_or("a field", |field| FIELDS[field]);
+    Fault::new(RejectReason::MissingField, format!("{name} is missing"))
 }
 
 #[cold]

@@ -6,25 +6,68 @@
 use super::fault::{Fault, Parsed};
 use super::reason::RejectReason;
 
-/// Where the content of a JSON string lies.
+/// Where the content of a JSON string lies: in the source, or decoded in the arena if it has
+/// escapes. Small enough for one register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TextSpan {
-    pub(super) start: u32,
-    pub(super) end: u32,
-    /// The string has escapes, and its decoded content lies in the arena, not in the source.
-    pub(super) unescaped: bool,
+    start: u32,
+    /// The uppermost bit tells texts in the arena.
+    end: u32,
 }
 
+const IN_ARENA: u32 = 1 << 31;
+
 impl TextSpan {
-    #[inline]
-    pub(super) fn range(self) -> std::ops::Range<usize> {
-        self.start as usize..self.end as usize
+    /// Stands for a text that is not there.
+    pub(super) const ABSENT: Self = Self { start: u32::MAX, end: u32::MAX };
+
+    // A record has far less than 2 GiB, so its positions fit.
+    #[inline(always)]
+    fn in_source(start: usize, end: usize) -> Self {
+        Self { start: start as u32, end: end as u32 }
+    }
+
+    fn in_arena(start: usize, end: usize) -> Self {
+        Self { start: start as u32, end: end as u32 | IN_ARENA }
+    }
+
+    #[inline(always)]
+    pub(super) fn is_absent(self) -> bool {
+        self == Self::ABSENT
+    }
+
+    /// Whether the string has escapes.
+    #[inline(always)]
+    pub(super) fn has_escapes(self) -> bool {
+        self.end & IN_ARENA != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn start(self) -> usize {
+        self.start as usize
+    }
+
+    #[inline(always)]
+    pub(super) fn end(self) -> usize {
+        (self.end & !IN_ARENA) as usize
+    }
+
+    /// Number of bytes.
+    #[inline(always)]
+    pub(super) fn len(self) -> usize {
+        self.end() - self.start()
+    }
+
+    /// What [`start`](Self::start) and [`end`](Self::end) are positions in.
+    #[inline(always)]
+    pub(super) fn source<'a>(self, bytes: &'a [u8], arena: &'a [u8]) -> &'a [u8] {
+        if self.has_escapes() { arena } else { bytes }
     }
 
     /// The text itself, without quotes and escapes.
-    #[inline]
+    #[inline(always)]
     pub(super) fn resolve<'a>(self, bytes: &'a [u8], arena: &'a [u8]) -> &'a [u8] {
-        if self.unescaped { &arena[self.range()] } else { &bytes[self.range()] }
+        &self.source(bytes, arena)[self.start()..self.end()]
     }
 }
 
@@ -40,27 +83,34 @@ pub(super) fn skip_whitespace(bytes: &[u8], mut position: usize) -> usize {
 /// Position of the first quote, backslash or control character from `position` on.
 #[inline(always)]
 pub(super) fn find_special(bytes: &[u8], mut position: usize) -> usize {
-    while let Some(window) = bytes.get(position..).and_then(|rest| rest.first_chunk::<8>()) {
-        let flags = special_flags(u64::from_le_bytes(*window));
+    // Most strings end within one window, so that no branch depends on their length.
+    while let Some(window) = bytes.get(position..).and_then(|rest| rest.first_chunk::<16>()) {
+        let (words, _) = window.as_chunks::<8>();
+        let flags = special_flags(words[0]) | special_flags(words[1]) << 8;
         if flags != 0 {
-            return position + (flags.trailing_zeros() / 8) as usize;
+            return position + flags.trailing_zeros() as usize;
         }
-        position += 8;
+        position += 16;
     }
     find_special_in_tail(bytes, position)
 }
 
-/// Looks at eight bytes at once: the lowest bit that is set lies in the first special byte.
+/// One bit for each of eight bytes. The lowest that is set is that of the first special byte;
+/// those above it may be wrong.
 #[inline(always)]
-fn special_flags(word: u64) -> u64 {
+fn special_flags(bytes: [u8; 8]) -> u32 {
     const ONES: u64 = u64::MAX / 0xFF;
     const HIGH_BITS: u64 = ONES * 0x80;
+    /// Moves bit 7 of each byte into the uppermost byte.
+    const GATHER: u64 = 0x0002_0408_1020_4081;
+    let word = u64::from_le_bytes(bytes);
     // Subtracting sets the high bit of a byte that is smaller than what is subtracted. It also
     // borrows from the byte above, which may be flagged wrongly, but then is not the first.
-    let is_quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
+    // Flipping bit 1 makes the quote, 0x22, the neighbour of the control characters.
+    let is_quote_or_control = (word ^ (ONES * 2)).wrapping_sub(ONES * 0x21);
     let is_backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
-    let is_control = word.wrapping_sub(ONES * 0x20);
-    (is_quote | is_backslash | is_control) & !word & HIGH_BITS
+    let flags = (is_quote_or_control | is_backslash) & !word & HIGH_BITS;
+    (flags.wrapping_mul(GATHER) >> 56) as u32
 }
 
 #[cold]
@@ -81,9 +131,7 @@ pub(super) fn read_string(
 ) -> Parsed<(TextSpan, usize)> {
     let end = find_special(bytes, position);
     if bytes.get(end) == Some(&b'"') {
-        // A record has far less than 4 GiB, so its positions fit.
-        let span = TextSpan { start: position as u32, end: end as u32, unescaped: false };
-        return Ok((span, end + 1));
+        return Ok((TextSpan::in_source(position, end), end + 1));
     }
     read_escaped_string(bytes, position, arena)
 }
@@ -95,14 +143,13 @@ fn read_escaped_string(
     mut position: usize,
     arena: &mut Vec<u8>,
 ) -> Parsed<(TextSpan, usize)> {
-    let start = arena.len() as u32;
+    let start = arena.len();
     loop {
         let special = find_special(bytes, position);
         arena.extend_from_slice(&bytes[position..special]);
         match bytes.get(special) {
             Some(b'"') => {
-                let span = TextSpan { start, end: arena.len() as u32, unescaped: true };
-                return Ok((span, special + 1));
+                return Ok((TextSpan::in_arena(start, arena.len()), special + 1));
             }
             Some(b'\\') => {
                 let (character, next) = read_escape(bytes, special, Content::Checked)?;
@@ -216,10 +263,10 @@ mod tests {
                     let mut window = [other; 8];
                     window[at] = byte;
                     let is_special = byte == b'"' || byte == b'\\' || byte < 0x20;
-                    let flags = special_flags(u64::from_le_bytes(window));
+                    let flags = special_flags(window);
                     assert_eq!(flags != 0, is_special, "{window:?}");
                     if is_special {
-                        assert_eq!(flags.trailing_zeros() as usize / 8, at, "{window:?}");
+                        assert_eq!(flags.trailing_zeros() as usize, at, "{window:?}");
                     }
                 }
             }

@@ -8,9 +8,9 @@ use arrow::array::{
 };
 use arrow::datatypes::Int32Type;
 use arrow::error::ArrowError;
-use questlake_engine::project::contract::{ColumnType, EventContract, TIME_ZONE, envelope};
+use questlake_engine::project::contract::{EventContract, TIME_ZONE, envelope};
 
-use super::columns::{Column, Values, take};
+use super::columns::{Column, TextColumn, TextValues, take};
 use super::fault::{Fault, Parsed};
 use super::names::{NameTable, Prediction};
 use super::property::{PropertySpec, Scratch, UnknownField, read_property};
@@ -29,7 +29,7 @@ pub(super) const UNKNOWN_ENVELOPE: &str = "$envelope";
 pub(super) struct EnvelopeRow {
     pub(super) event_time: i64,
     /// `event_id`, `player_id`, `session_id`, `game`, `platform`, `app_version`.
-    pub(super) texts: [Option<TextSpan>; 6],
+    pub(super) texts: [TextSpan; 6],
     pub(super) country: Option<[u8; 2]>,
 }
 
@@ -43,16 +43,15 @@ pub(super) struct Table {
     /// Which property comes next: at the start, behind each property, behind an unknown one.
     predictions: Vec<Prediction>,
     event_times: Vec<i64>,
-    texts: [Column; 6],
-    country: Column,
-    extra: Column,
+    texts: [TextColumn; 6],
+    country: TextColumn,
+    extra: TextColumn,
     /// Index of each row's record in the batch.
     records: Vec<u32>,
 }
 
 impl Table {
     pub(super) fn new(contract: Arc<EventContract>, limits: &DecodeLimits) -> Self {
-        let text = || Column::new(ColumnType::Text { max_chars: None });
         let columns = &contract.columns;
         Self {
             properties: columns.iter().map(|column| Column::new(column.column_type)).collect(),
@@ -68,9 +67,9 @@ impl Table {
             predictions: vec![Prediction::default(); columns.len() + 2],
             contract,
             event_times: Vec::new(),
-            texts: [text(), text(), text(), text(), text(), text()],
-            country: text(),
-            extra: text(),
+            texts: Default::default(),
+            country: TextColumn::default(),
+            extra: TextColumn::default(),
             records: Vec::new(),
         }
     }
@@ -122,7 +121,7 @@ impl Table {
                             previous = self.properties.len() + 1;
                             continue;
                         };
-                        if !name.unescaped {
+                        if !name.has_escapes() {
                             self.predictions[previous] =
                                 Prediction::learn(&bytes[position..value], property);
                         }
@@ -171,21 +170,18 @@ impl Table {
         }
         self.end_extra(bytes, limits, scratch)?;
         for (column, text) in self.texts.iter_mut().zip(envelope.texts) {
-            let (Some(text), Values::Text(values)) = (text, &mut column.values) else {
+            if text.is_absent() {
                 column.push_null();
-                continue;
-            };
-            let source = if text.unescaped { scratch.arena.as_slice() } else { bytes };
-            values.push_range(source, text.start as usize, text.end as usize);
-            column.end_row();
-        }
-        match (envelope.country, &mut self.country.values) {
-            (Some(country), Values::Text(values)) => {
-                values.push_piece(&country);
-                values.end_text();
-                self.country.end_row();
+            } else {
+                let source = text.source(bytes, &scratch.arena);
+                column.values.push_range(source, text.start(), text.end());
             }
-            _ => self.country.push_null(),
+        }
+        if let Some(country) = envelope.country {
+            self.country.values.push_piece(&country);
+            self.country.values.end_text();
+        } else {
+            self.country.push_null();
         }
         self.event_times.push(envelope.event_time);
         self.records.push(record);
@@ -226,9 +222,7 @@ impl Table {
             scratch.names.extend(fields.iter().map(|field| field.name));
             check_unique(&mut scratch.names, bytes, &scratch.arena)?;
         }
-        let Values::Text(extra) = &mut self.extra.values else {
-            return Ok(());
-        };
+        let extra = &mut self.extra.values;
         extra.push_piece(b"{");
         if !scratch.unknown_fields.is_empty() {
             extra.push_piece(b"\"");
@@ -244,18 +238,18 @@ impl Table {
         }
         extra.push_piece(b"}");
         extra.end_text();
-        self.extra.end_row();
         Ok(())
     }
 
     /// Forgets what the row that was begun has left behind.
     pub(super) fn cut_back(&mut self) {
         let rows = self.records.len();
-        for column in self.properties.iter_mut().chain(&mut self.texts) {
+        for column in &mut self.properties {
             column.truncate(rows);
         }
-        self.country.truncate(rows);
-        self.extra.truncate(rows);
+        for column in self.texts.iter_mut().chain([&mut self.country, &mut self.extra]) {
+            column.truncate(rows);
+        }
         self.event_times.truncate(rows);
     }
 
@@ -281,7 +275,7 @@ impl Table {
         let rows = records.len();
         let event_times = take(&mut self.event_times);
         // The columns are all emptied before the first error is looked at.
-        let texts = self.texts.each_mut().map(Column::take_array);
+        let texts = self.texts.each_mut().map(TextColumn::take_array);
         let country = self.country.take_array();
         let extra = self.extra.take_array();
         let properties: Vec<_> = self.properties.iter_mut().map(Column::take_array).collect();
@@ -316,12 +310,7 @@ impl Table {
     }
 }
 
-fn write_field(
-    extra: &mut super::columns::TextValues,
-    is_first: bool,
-    field: UnknownField,
-    bytes: &[u8],
-) {
+fn write_field(extra: &mut TextValues, is_first: bool, field: UnknownField, bytes: &[u8]) {
     if !is_first {
         extra.push_piece(b",");
     }

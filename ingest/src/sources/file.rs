@@ -227,8 +227,7 @@ fn read_batches(
         let mut data = Vec::with_capacity(bounds.bytes.min(64 << 20) + READ_BYTES);
         data.append(&mut rest);
         let at_end = fill(content, &mut data, bounds)?;
-        let end = if at_end { data.len() } else { last_line_end(&data) };
-        rest = data.split_off(end);
+        rest = data.split_off(batch_end(&data, bounds, at_end));
         if data.is_empty() && at_end {
             return Ok(ReadEnd::EndOfFile);
         }
@@ -253,7 +252,7 @@ fn read_batches(
                 return Ok(ReadEnd::Failed);
             }
         }
-        if at_end {
+        if at_end && rest.is_empty() {
             return Ok(ReadEnd::EndOfFile);
         }
     }
@@ -285,6 +284,55 @@ fn fill(
     }
 }
 
-fn last_line_end(data: &[u8]) -> usize {
-    memchr::memrchr(b'\n', data).map_or(0, |position| position + 1)
+/// Where the batch ends: behind the last whole line that its bounds allow, but behind the first one
+/// at least. At the end of the content the last line needs no line feed.
+fn batch_end(data: &[u8], bounds: BatchBounds, at_end: bool) -> usize {
+    let mut end = 0;
+    let mut lines = 0;
+    for line_feed in memchr::memchr_iter(b'\n', data) {
+        if lines > 0 && line_feed >= bounds.bytes {
+            return end;
+        }
+        end = line_feed + 1;
+        lines += 1;
+        if lines == bounds.records {
+            return end;
+        }
+    }
+    if at_end && (lines == 0 || data.len() <= bounds.bytes) { data.len() } else { end }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The batches of a content, as the reader cuts them.
+    fn batches(content: &str, records: usize, bytes: usize) -> Vec<String> {
+        let bounds = BatchBounds { records, bytes };
+        let mut content = content.as_bytes();
+        let mut rest = Vec::new();
+        let mut batches = Vec::new();
+        loop {
+            let mut data = std::mem::take(&mut rest);
+            let at_end = fill(&mut content, &mut data, bounds).unwrap();
+            rest = data.split_off(batch_end(&data, bounds, at_end));
+            if !data.is_empty() {
+                batches.push(String::from_utf8(data).unwrap());
+            }
+            if at_end && rest.is_empty() {
+                return batches;
+            }
+        }
+    }
+
+    #[test]
+    fn batches_hold_whole_lines_and_keep_to_their_bounds() {
+        assert_eq!(batches("a\nb\nc\nd\ne", 2, 100), ["a\nb\n", "c\nd\n", "e"]);
+        assert_eq!(batches("a\nb\nc\nd\n", 2, 100), ["a\nb\n", "c\nd\n"]);
+        assert_eq!(batches("aa\nbb\ncc\n", 9, 6), ["aa\nbb\n", "cc\n"]);
+        assert_eq!(batches("aa\nbb\ncc", 9, 7), ["aa\nbb\n", "cc"]);
+        assert_eq!(batches("long line\nb\nc", 9, 4), ["long line\n", "b\nc"]);
+        assert_eq!(batches("long line", 1, 4), ["long line"]);
+        assert_eq!(batches("", 1, 4), Vec::<String>::new());
+    }
 }

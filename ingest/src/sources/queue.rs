@@ -7,7 +7,7 @@
 //! duplicates. Submissions that wait while a batch is under way become the next batch together.
 
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -113,8 +113,12 @@ impl IngestQueue {
         topic: &str,
         bounds: QueueBounds,
     ) -> Result<(Self, tokio::task::JoinHandle<()>), IngestError> {
-        let mut worker = Worker::open(ingester, folder, topic, bounds).await?;
+        let folder = folder.join(topic);
+        let (slot, lock) = take_slot(&folder)?;
+        let mut worker =
+            Worker::in_slot(ingester.clone(), &folder, topic, slot, lock, bounds).await?;
         worker.drain().await?;
+        drain_abandoned(&ingester, &folder, topic, bounds).await?;
         let (sender, receiver) = mpsc::channel(1024);
         let permits = bounds.queue_bytes.div_ceil(BYTES_PER_PERMIT).min(Semaphore::MAX_PERMITS);
         let queue = Self { sender, budget: Arc::new(Semaphore::new(permits)), bounds };
@@ -178,15 +182,16 @@ struct Worker {
 }
 
 impl Worker {
-    async fn open(
+    /// The worker of the slot whose lock is `lock`.
+    async fn in_slot(
         ingester: Ingester,
         folder: &Path,
         topic: &str,
+        slot: i32,
+        lock: File,
         bounds: QueueBounds,
     ) -> Result<Self, IngestError> {
-        let folder = folder.join(topic);
-        let (slot, lock) = take_slot(&folder)?;
-        let spool = Spool::open(&folder.join(format!("slot-{slot}")))?;
+        let spool = Spool::open(&slot_folder(folder, slot))?;
         let claim = ingester.stores().ledger.claim(topic, slot).await?;
         let next_number = claim.next_offset;
         Ok(Self { ingester, spool, claim, bounds, next_number, _slot: lock })
@@ -205,7 +210,7 @@ impl Worker {
             }
             if first > self.claim.next_offset {
                 return Err(IngestError::DamagedQueue {
-                    path: std::path::PathBuf::from(format!("{topic}/{partition}")),
+                    path: PathBuf::from(format!("{topic}/{partition}")),
                     reason: format!(
                         "records {} to {} are missing from the queue",
                         self.claim.next_offset,
@@ -319,23 +324,58 @@ impl Worker {
     }
 }
 
+/// Takes in what ended processes have left in slots that nobody holds: where several processes had
+/// the queue open, fewer of them may come back.
+async fn drain_abandoned(
+    ingester: &Ingester,
+    folder: &Path,
+    topic: &str,
+    bounds: QueueBounds,
+) -> Result<(), IngestError> {
+    for slot in 0..MAX_SLOTS {
+        if !slot_folder(folder, slot).is_dir() {
+            continue;
+        }
+        let Some(lock) = lock_slot(folder, slot)? else { continue };
+        if Spool::open(&slot_folder(folder, slot))?.list()?.is_empty() {
+            continue;
+        }
+        let mut worker =
+            Worker::in_slot(ingester.clone(), folder, topic, slot, lock, bounds).await?;
+        worker.drain().await?;
+    }
+    Ok(())
+}
+
 /// Takes the first slot that no living process holds.
 fn take_slot(folder: &Path) -> Result<(i32, File), IngestError> {
-    let error = |source| IngestError::File {
-        operation: "lock the queue in",
-        path: folder.to_path_buf(),
-        source,
-    };
-    std::fs::create_dir_all(folder).map_err(error)?;
+    std::fs::create_dir_all(folder).map_err(|source| lock_error(folder, source))?;
     for slot in 0..MAX_SLOTS {
-        let file = File::create(folder.join(format!("slot-{slot}.lock"))).map_err(error)?;
-        match file.try_lock() {
-            Ok(()) => return Ok((slot, file)),
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(source)) => return Err(error(source)),
+        if let Some(lock) = lock_slot(folder, slot)? {
+            return Ok((slot, lock));
         }
     }
-    Err(error(std::io::Error::other(format!("{MAX_SLOTS} processes have it open already"))))
+    let reason = format!("{MAX_SLOTS} processes have it open already");
+    Err(lock_error(folder, std::io::Error::other(reason)))
+}
+
+/// Locks a slot, unless a living process holds it.
+fn lock_slot(folder: &Path, slot: i32) -> Result<Option<File>, IngestError> {
+    let path = folder.join(format!("slot-{slot}.lock"));
+    let file = File::create(path).map_err(|source| lock_error(folder, source))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(lock_error(folder, source)),
+    }
+}
+
+fn slot_folder(folder: &Path, slot: i32) -> PathBuf {
+    folder.join(format!("slot-{slot}"))
+}
+
+fn lock_error(folder: &Path, source: std::io::Error) -> IngestError {
+    IngestError::File { operation: "lock the queue in", path: folder.to_path_buf(), source }
 }
 
 fn join_submissions(batch: &[Waiting]) -> SpooledRecords {

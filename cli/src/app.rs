@@ -1,0 +1,109 @@
+//! What every command starts from: settings, terminal, and the opened installation.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use questlake_engine::models::CompiledProject;
+use questlake_engine::pipeline::Engine;
+use questlake_engine::project;
+use questlake_engine::settings::Settings;
+use questlake_engine::stores::Stores;
+use questlake_ingest::batch::Ingester;
+use questlake_ingest::sources::queue::QueueBounds;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::error::CliError;
+use crate::logging;
+use crate::terminal::Output;
+use crate::terminal::progress::Bars;
+
+/// One run of the program.
+pub(crate) struct App {
+    pub(crate) settings: Settings,
+    pub(crate) output: Output,
+    pub(crate) bars: Bars,
+}
+
+impl App {
+    /// Starts logging.
+    pub(crate) fn new(settings: Settings) -> Result<Self, CliError> {
+        let bars = Bars::stderr();
+        logging::start(&settings.log, &bars)?;
+        Ok(Self { settings, output: Output::stdout(), bars })
+    }
+
+    /// The project, checked; its warnings go to standard error.
+    pub(crate) async fn project(&self) -> Result<Arc<CompiledProject>, CliError> {
+        let (project, warnings) = project::load(&self.settings.project).await?;
+        for warning in warnings.iter() {
+            self.note(&warning.to_string());
+        }
+        Ok(Arc::new(project))
+    }
+
+    /// The engine over the project and the opened stores.
+    pub(crate) async fn engine(&self) -> Result<Engine, CliError> {
+        let project = self.project().await?;
+        let stores = Stores::open(&self.settings)?;
+        Ok(Engine::new(&self.settings, stores, project)?)
+    }
+
+    /// An ingester into the engine's stores.
+    pub(crate) fn ingester(&self, engine: &Engine) -> Result<Ingester, CliError> {
+        let contracts = &engine.project.contracts;
+        Ok(Ingester::new(engine.stores.clone(), contracts, &self.settings.ingest)?)
+    }
+
+    /// Bounds of the embedded queues.
+    pub(crate) fn queue_bounds(&self) -> QueueBounds {
+        let ingest = &self.settings.ingest;
+        QueueBounds {
+            queue_bytes: ingest.queue_bytes.as_usize(),
+            batch_records: ingest.batch_records,
+            batch_bytes: ingest.batch_bytes.as_usize(),
+        }
+    }
+
+    /// Folder of the embedded queues.
+    pub(crate) fn queue_folder(&self) -> std::path::PathBuf {
+        self.settings.data.join("queue")
+    }
+
+    /// A line on standard output.
+    pub(crate) fn line(&self, text: &str) -> Result<(), CliError> {
+        self.output.line(text).map_err(CliError::Output)
+    }
+
+    /// A line on standard error.
+    pub(crate) fn note(&self, text: &str) {
+        // A note that nobody can read is no failure.
+        let _ = self.bars.write(format!("{text}\n").as_bytes());
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+pub(crate) async fn stop_signal() {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
+
+/// Runs `work` until it ends or the process is told to stop. Whatever is committed stays; what is
+/// under way is rolled back.
+pub(crate) async fn interruptible<T>(
+    work: impl Future<Output = Result<T, CliError>>,
+) -> Result<T, CliError> {
+    tokio::select! {
+        result = work => result,
+        () = stop_signal() => Err(CliError::Interrupted),
+    }
+}

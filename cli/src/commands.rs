@@ -1,0 +1,72 @@
+//! The commands, one file each.
+
+mod config;
+mod demo;
+mod etl;
+mod ingest;
+mod init;
+mod kpi;
+mod quarantine;
+mod serve;
+mod simulate;
+mod status;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Subcommand, ValueEnum};
+
+use crate::app::App;
+use crate::error::CliError;
+
+/// How a command writes what it has to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Text and tables for people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the whole way on simulated data: events in, star schema out, proven against the truth
+    Demo(demo::DemoArgs),
+    /// Write a small project to begin with
+    Init(init::InitArgs),
+    /// Take in events from files or standard input
+    Ingest(ingest::IngestArgs),
+    /// Take in events over HTTP, and answer requests
+    Serve(serve::ServeArgs),
+    /// Bring the star schema up to date
+    #[command(subcommand)]
+    Etl(etl::EtlCommand),
+    /// Show the accounting, the progress of each model, and the health of the stores
+    Status(status::StatusArgs),
+    /// List, show and replay records that did not fit their contract
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineCommand),
+    /// Make events of a game that does not exist, and the truth about them
+    Simulate(simulate::SimulateArgs),
+    /// Compare the star schema with the truth of a simulation, cell by cell
+    Verify(verify::VerifyArgs),
+    /// Show the settings in force and where each comes from, as a file that can be used again
+    Config,
+}
+
+impl Command {
+    pub(crate) async fn run(self, app: &App) -> Result<ExitCode, CliError> {
+        match self {
+            Self::Demo(args) => demo::run(app, args).await,
+            Self::Init(args) => init::run(app, args),
+            Self::Ingest(args) => ingest::run(app, args).await,
+            Self::Serve(args) => serve::run(app, args).await,
+            Self::Etl(command) => etl::run(app, command).await,
+            Self::Status(args) => status::run(app, args).await,
+            Self::Quarantine(command) => quarantine::run(app, command).await,
+            Self::Simulate(args) => simulate::run(app, args),
+            Self::Verify(args) => verify::run(app, args).await,
+            Self::Config => config::run(app),
+        }
+    }
+}

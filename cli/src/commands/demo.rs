@@ -1,0 +1,196 @@
+//! `questlake demo`: the whole way on simulated data, in one process.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use clap::Args;
+use questlake_engine::pipeline::Engine;
+use questlake_engine::pipeline::plan::RunOptions;
+use questlake_ingest::decode::split_lines;
+use questlake_ingest::simulate::{FaultRates, LiveSimulator, SimulationOptions};
+use questlake_ingest::sources::queue::{IngestQueue, Submission};
+use questlake_ingest::verify::verify;
+use tracing::error;
+
+use super::serve::Server;
+use super::{Format, etl, ingest, kpi, simulate, status};
+use crate::app::{App, interruptible, stop_signal};
+use crate::error::CliError;
+use crate::terminal::Style;
+use crate::terminal::numbers::duration;
+
+/// What marks a data folder as the demo's own.
+const MARKER: &str = "demo-data";
+
+/// What the demo makes in its data folder, and removes when it begins anew.
+const OWN_FILES: &[&str] = &["hot.db", "warehouse.db", "landing", "queue", "spill", "demo"];
+
+/// Players of the live part: they give some ten events a second.
+const LIVE_PLAYERS: u32 = 100_000;
+
+/// How often live events are handed over, and the star schema is brought up to date.
+const LIVE_EVERY: Duration = Duration::from_secs(1);
+const RUN_EVERY: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Players who register in all
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..))]
+    players: u32,
+    /// Days
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    days: u32,
+    /// Everything that is left to chance follows from it
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// End when the figures are proven, instead of going on with live events
+    #[arg(long)]
+    exit: bool,
+}
+
+pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<ExitCode, CliError> {
+    let started = Instant::now();
+    app.project().await?;
+    let folder = begin_anew(app)?;
+    let events = folder.join("events.ndjson");
+    let mut options = SimulationOptions::new()?;
+    options.players = args.players;
+    options.days = args.days;
+    options.seed = args.seed;
+    options.faults = FaultRates::typical();
+    let truth = simulate::write_events(app, &options, &events)?;
+    simulate::write_truth(&truth, &folder.join("truth.json"))?;
+    let engine = app.engine().await?;
+    let ingester = app.ingester(&engine)?;
+    let outcome = ingest::take_file(app, &ingester, &events).await?;
+    if outcome.stopped {
+        return Err(CliError::Interrupted);
+    }
+    let report =
+        interruptible(etl::run_models(app, &engine, &RunOptions::default())).await?;
+    etl::print_report(app, &report, Format::Text)?;
+    if !report.succeeded() {
+        return Ok(ExitCode::FAILURE);
+    }
+    let state = engine.status().await?;
+    status::print_accounting(app, &state)?;
+    app.line("")?;
+    let verified = verify(&engine, &truth).await?;
+    super::verify::print(app, &verified)?;
+    kpi::print(app, &engine).await?;
+    let proven = verified.holds() && state.accounting.adds_up;
+    app.line(&app.output.style(
+        Style::Bold,
+        &format!("\nsimulate → ingest → etl → verify in {}", duration(started.elapsed())),
+    ))?;
+    if args.exit || !proven {
+        return Ok(if proven { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    go_live(app, &engine).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Removes an earlier demo's data. Anything else in the data folder is left alone: then the demo
+/// does not begin.
+fn begin_anew(app: &App) -> Result<PathBuf, CliError> {
+    let data = &app.settings.data;
+    let marker = data.join(MARKER);
+    let file_error = |operation, path: &Path, source| CliError::File {
+        operation,
+        path: path.display().to_string(),
+        source,
+    };
+    let in_use = OWN_FILES.iter().any(|name| data.join(name).exists());
+    if in_use && !marker.exists() {
+        return Err(CliError::Usage(format!(
+            "{} holds data that is not the demo's; choose another folder with --data DIR",
+            data.display()
+        )));
+    }
+    for entry in std::fs::read_dir(data).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // A database has companions, such as hot.db-wal.
+        if !OWN_FILES.iter().any(|own| name == *own || name.starts_with(&format!("{own}-"))) {
+            continue;
+        }
+        let path = entry.path();
+        let removed = if path.is_dir() {
+            std::fs::remove_dir_all(&path)
+        } else {
+            std::fs::remove_file(&path)
+        };
+        removed.map_err(|error| file_error("remove", &path, error))?;
+    }
+    let folder = data.join("demo");
+    std::fs::create_dir_all(&folder).map_err(|error| file_error("create", &folder, error))?;
+    std::fs::write(&marker, "This folder holds the data of `questlake demo`, which replaces it.\n")
+        .map_err(|error| file_error("write", &marker, error))?;
+    Ok(folder)
+}
+
+/// Goes on with live events, brings the star schema up to date, and serves.
+async fn go_live(app: &App, engine: &Engine) -> Result<(), CliError> {
+    let server = Server::start(app, engine).await?;
+    app.line("live events come in now; Ctrl-C ends")?;
+    let feeding = tokio::spawn(feed(server.queue.clone()));
+    let running = tokio::spawn(keep_current(engine.clone()));
+    server.stopped().await?;
+    feeding.abort();
+    running.abort();
+    Ok(())
+}
+
+async fn feed(queue: IngestQueue) {
+    let options = SimulationOptions::new().map(|mut options| {
+        options.players = LIVE_PLAYERS;
+        options
+    });
+    let mut simulator = match options.and_then(|options| LiveSimulator::new(options, now_millis())) {
+        Ok(simulator) => simulator,
+        Err(failure) => {
+            error!("no live events: {failure}");
+            return;
+        }
+    };
+    let mut ticks = tokio::time::interval(LIVE_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop_signal() => return,
+        }
+        let mut lines = Vec::new();
+        simulator.next_events(now_millis(), &mut lines);
+        let records: Vec<(u32, u32)> =
+            split_lines(&lines, 0, 0).iter().map(|span| (span.start, span.length)).collect();
+        if records.is_empty() {
+            continue;
+        }
+        let submission = Submission { data: Bytes::from(lines), records, origins: Vec::new() };
+        if let Err(failure) = queue.submit_waiting(submission).await {
+            error!("live events were not taken: {failure}");
+        }
+    }
+}
+
+async fn keep_current(engine: Engine) {
+    let mut ticks = tokio::time::interval(RUN_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop_signal() => return,
+        }
+        if let Err(failure) = engine.run(&RunOptions::default(), None).await {
+            error!("the star schema could not be brought up to date: {failure}");
+        }
+    }
+}
+
+fn now_millis() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|elapsed| i64::try_from(elapsed.as_millis()).ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,295 @@
+//! `questlake etl plan | run | status`
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use questlake_engine::pipeline::Engine;
+use questlake_engine::pipeline::plan::{Action, ModelPlan, RunOptions};
+use questlake_engine::pipeline::run::{ModelReport, ModelState, RunReport, describe};
+use serde_json::json;
+
+use super::Format;
+use super::simulate::parse_date;
+use crate::app::{App, interruptible};
+use crate::error::CliError;
+use crate::terminal::Style;
+use crate::terminal::numbers::{duration, thousands};
+use crate::terminal::progress::{Progress, Unit};
+use crate::terminal::table::Column;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EtlCommand {
+    /// Show what a run would do, and why
+    Plan(EtlArgs),
+    /// Bring the selected models up to date
+    Run(EtlArgs),
+    /// Show the latest runs
+    Status(StatusArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EtlArgs {
+    /// Models: `name`, `name+` (and all downstream), `+name` (and all upstream)
+    #[arg(long, value_name = "MODEL", num_args = 1..)]
+    select: Vec<String>,
+    /// Build the selected models anew from all history
+    #[arg(long, conflicts_with_all = ["from", "to"])]
+    full_refresh: bool,
+    /// Build the days from this one on anew
+    #[arg(long, value_name = "DATE", value_parser = parse_date, requires = "to")]
+    from: Option<chrono::NaiveDate>,
+    /// Build the days up to this one anew
+    #[arg(long, value_name = "DATE", value_parser = parse_date, requires = "from")]
+    to: Option<chrono::NaiveDate>,
+    /// How the result is written
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Entries to show
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+    /// How the result is written
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+impl EtlArgs {
+    fn options(&self) -> Result<RunOptions, CliError> {
+        let backfill = match (self.from, self.to) {
+            (Some(from), Some(to)) if from > to => {
+                return Err(CliError::Usage(format!("--from {from} is later than --to {to}")));
+            }
+            (Some(from), Some(to)) => Some((day_number(from), day_number(to))),
+            _ => None,
+        };
+        Ok(RunOptions { select: self.select.clone(), full_refresh: self.full_refresh, backfill })
+    }
+}
+
+/// Days since 1970.
+fn day_number(date: chrono::NaiveDate) -> i32 {
+    let epoch = chrono::NaiveDate::default();
+    i32::try_from(date.signed_duration_since(epoch).num_days()).unwrap_or(0)
+}
+
+pub(crate) async fn run(app: &App, command: EtlCommand) -> Result<ExitCode, CliError> {
+    match command {
+        EtlCommand::Plan(args) => show_plan(app, &args).await,
+        EtlCommand::Run(args) => {
+            let options = args.options()?;
+            let engine = app.engine().await?;
+            let report = interruptible(run_models(app, &engine, &options)).await?;
+            print_report(app, &report, args.format)?;
+            Ok(if report.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        EtlCommand::Status(args) => show_runs(app, &args).await,
+    }
+}
+
+/// Runs the models, with progress.
+pub(crate) async fn run_models(
+    app: &App,
+    engine: &Engine,
+    options: &RunOptions,
+) -> Result<RunReport, CliError> {
+    let total = engine.project.models.len() as u64;
+    let progress: Arc<Progress> =
+        Arc::new(app.bars.start("etl", Some(total), Unit::Count("models")));
+    let shown = Arc::clone(&progress);
+    let observer = Arc::new(move |_: &ModelReport| shown.add(1));
+    let report = engine.run(options, Some(observer)).await?;
+    Ok(report)
+}
+
+async fn show_plan(app: &App, args: &EtlArgs) -> Result<ExitCode, CliError> {
+    let options = args.options()?;
+    let engine = app.engine().await?;
+    let plans = engine.plan(&options).await?;
+    if args.format == Format::Json {
+        let models: Vec<_> = plans.iter().map(|plan| plan_json(&engine, plan)).collect();
+        app.line(&serde_json::to_string_pretty(&json!({ "models": models }))?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let columns = [
+        Column::text("model"),
+        Column::text("action"),
+        Column::number("events"),
+        Column::text("why"),
+    ];
+    let rows: Vec<Vec<String>> = plans
+        .iter()
+        .map(|plan| {
+            vec![
+                plan.model.clone(),
+                action_text(&engine, plan),
+                plan.events.map(thousands).unwrap_or_default(),
+                plan.reason.clone(),
+            ]
+        })
+        .collect();
+    app.line(&app.output.table(&columns, &rows))?;
+    app.line("models over other models are planned by what has changed so far; a run looks again")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn action_text(engine: &Engine, plan: &ModelPlan) -> String {
+    engine.project.model(&plan.model).map(|model| describe(model, plan)).unwrap_or_default()
+}
+
+fn plan_json(engine: &Engine, plan: &ModelPlan) -> serde_json::Value {
+    let partitions: Option<Vec<String>> = match &plan.action {
+        Action::Partitions(days) => Some(days.iter().map(|day| date_text(*day)).collect()),
+        _ => None,
+    };
+    json!({
+        "model": plan.model,
+        "action": action_text(engine, plan),
+        "partitions": partitions,
+        "events": plan.events,
+        "reason": plan.reason,
+    })
+}
+
+fn date_text(day: i32) -> String {
+    let date = chrono::NaiveDate::default()
+        .checked_add_signed(chrono::TimeDelta::days(i64::from(day)));
+    date.map(|date| date.to_string()).unwrap_or_default()
+}
+
+/// Prints what a run did.
+pub(crate) fn print_report(
+    app: &App,
+    report: &RunReport,
+    format: Format,
+) -> Result<(), CliError> {
+    if format == Format::Json {
+        let models: Vec<_> = report
+            .models
+            .iter()
+            .map(|model| {
+                let (state, rows, error) = state_of(model);
+                json!({
+                    "model": model.model,
+                    "action": model.action,
+                    "state": state,
+                    "rows": rows,
+                    "seconds": model.elapsed.as_secs_f64(),
+                    "error": error,
+                })
+            })
+            .collect();
+        let document = json!({
+            "through": report.through,
+            "migrations": report.migrations,
+            "models": models,
+        });
+        return app.line(&serde_json::to_string_pretty(&document)?);
+    }
+    for migration in &report.migrations {
+        app.line(migration)?;
+    }
+    let columns = [
+        Column::text("model"),
+        Column::text("state"),
+        Column::text("action"),
+        Column::number("rows"),
+        Column::number("time"),
+    ];
+    let rows: Vec<Vec<String>> = report
+        .models
+        .iter()
+        .map(|model| {
+            let (state, rows, _) = state_of(model);
+            let style = match model.state {
+                ModelState::Loaded(_) => Style::Good,
+                ModelState::UpToDate => Style::Dim,
+                ModelState::Failed(_) => Style::Bad,
+                ModelState::Skipped(_) => Style::Warning,
+            };
+            vec![
+                model.model.clone(),
+                app.output.style(style, state),
+                model.action.clone(),
+                rows.map(thousands).unwrap_or_default(),
+                duration(model.elapsed),
+            ]
+        })
+        .collect();
+    app.line(&app.output.table(&columns, &rows))?;
+    for model in &report.models {
+        if let (_, _, Some(error)) = state_of(model) {
+            app.note(&format!("error: {error}"));
+        }
+    }
+    Ok(())
+}
+
+fn state_of(report: &ModelReport) -> (&'static str, Option<u64>, Option<String>) {
+    match &report.state {
+        ModelState::Loaded(outcome) => ("loaded", Some(outcome.rows_staged), None),
+        ModelState::UpToDate => ("up to date", None, None),
+        ModelState::Failed(error) => ("failed", None, Some(error.to_string())),
+        ModelState::Skipped(error) => ("skipped", None, Some(error.to_string())),
+    }
+}
+
+async fn show_runs(app: &App, args: &StatusArgs) -> Result<ExitCode, CliError> {
+    let engine = app.engine().await?;
+    let runs = engine.stores.warehouse.runs(args.limit).await?;
+    if args.format == Format::Json {
+        let runs: Vec<_> = runs
+            .iter()
+            .map(|run| {
+                json!({
+                    "started_at": run.started_at,
+                    "finished_at": run.finished_at,
+                    "model": run.model,
+                    "state": run.state,
+                    "action": run.mode,
+                    "rows": run.rows,
+                    "error": run.error,
+                })
+            })
+            .collect();
+        app.line(&serde_json::to_string_pretty(&json!({ "runs": runs }))?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if runs.is_empty() {
+        app.line("nothing has run yet; `questlake etl run` loads the star schema")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let columns = [
+        Column::text("ended"),
+        Column::text("model"),
+        Column::text("state"),
+        Column::text("action"),
+        Column::number("rows"),
+        Column::text("error"),
+    ];
+    let rows: Vec<Vec<String>> = runs
+        .into_iter()
+        .map(|run| {
+            vec![
+                time_text(run.finished_at),
+                run.model,
+                run.state,
+                run.mode,
+                thousands(run.rows),
+                run.error.unwrap_or_default(),
+            ]
+        })
+        .collect();
+    app.line(&app.output.table(&columns, &rows))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A time (milliseconds since 1970) as `YYYY-MM-DD HH:MM:SS` UTC.
+pub(crate) fn time_text(millis: i64) -> String {
+    chrono::DateTime::from_timestamp_millis(millis)
+        .map(|time| time.format("%Y-%m-%d %H:%M:%S").to_string())
+        .unwrap_or_default()
+}

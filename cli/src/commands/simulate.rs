@@ -1,0 +1,165 @@
+//! `questlake simulate`
+
+use std::fs::File;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{Args, ValueEnum};
+use questlake_ingest::simulate::{
+    FaultRates, Personas, SimulateError, SimulationOptions, Truth, simulate,
+};
+
+use crate::app::{App, stop_signal};
+use crate::error::CliError;
+use crate::terminal::numbers;
+use crate::terminal::progress::Unit;
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Faults {
+    /// Nothing goes wrong.
+    None,
+    /// A little of everything, as in real life.
+    Typical,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// Players who register in all
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..))]
+    players: u32,
+    /// Days
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    days: u32,
+    /// Everything that is left to chance follows from it
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// First day (UTC), YYYY-MM-DD
+    #[arg(long, default_value = "2026-01-01", value_parser = parse_date)]
+    start: chrono::NaiveDate,
+    /// Where the events go, - for standard output
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
+    /// Where the truth goes: what the star schema must contain
+    #[arg(long, value_name = "FILE")]
+    truth: Option<PathBuf>,
+    /// What goes wrong on the way
+    #[arg(long, value_enum, default_value = "none")]
+    faults: Faults,
+    /// Share of events that are sent twice
+    #[arg(long, value_name = "SHARE")]
+    duplicates: Option<f64>,
+    /// Share of events that arrive up to ten days late
+    #[arg(long, value_name = "SHARE")]
+    late: Option<f64>,
+    /// Share of events that arrive up to minutes late
+    #[arg(long, value_name = "SHARE")]
+    out_of_order: Option<f64>,
+    /// Share of events with a wrong clock
+    #[arg(long, value_name = "SHARE")]
+    skewed: Option<f64>,
+    /// Share of additional broken records
+    #[arg(long, value_name = "SHARE")]
+    malformed: Option<f64>,
+    /// File with other personas
+    #[arg(long, value_name = "FILE")]
+    personas: Option<PathBuf>,
+}
+
+pub(crate) fn parse_date(text: &str) -> Result<chrono::NaiveDate, String> {
+    text.parse().map_err(|_| "it must be a date, such as 2026-01-31".to_owned())
+}
+
+pub(crate) fn run(app: &App, args: SimulateArgs) -> Result<ExitCode, CliError> {
+    let mut options = SimulationOptions::new()?;
+    options.players = args.players;
+    options.days = args.days;
+    options.seed = args.seed;
+    options.start = args.start;
+    options.faults = match args.faults {
+        Faults::None => FaultRates::default(),
+        Faults::Typical => FaultRates::typical(),
+    };
+    let faults = &mut options.faults;
+    for (given, rate) in [
+        (args.duplicates, &mut faults.duplicates),
+        (args.late, &mut faults.late),
+        (args.out_of_order, &mut faults.out_of_order),
+        (args.skewed, &mut faults.skewed),
+        (args.malformed, &mut faults.malformed),
+    ] {
+        if let Some(given) = given {
+            *rate = given;
+        }
+    }
+    if let Some(path) = &args.personas {
+        options.personas = Personas::read(path).map_err(SimulateError::from)?;
+    }
+    let truth = write_events(app, &options, &args.output)?;
+    if let Some(path) = &args.truth {
+        write_truth(&truth, path)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the events to a file (or standard output for `-`), with progress.
+pub(crate) fn write_events(
+    app: &App,
+    options: &SimulationOptions,
+    path: &Path,
+) -> Result<Truth, CliError> {
+    let file_error = |operation, source| CliError::File {
+        operation,
+        path: path.display().to_string(),
+        source,
+    };
+    let mut output: Box<dyn Write> = if path == Path::new("-") {
+        Box::new(std::io::stdout().lock())
+    } else {
+        Box::new(File::create(path).map_err(|error| file_error("create", error))?)
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    tokio::spawn(async move {
+        stop_signal().await;
+        stopped.store(true, Ordering::Relaxed);
+    });
+    let progress = app.bars.start("simulate", Some(u64::from(options.days)), Unit::Count("days"));
+    let mut events = 0;
+    let mut bytes = 0;
+    let result = simulate(options, &mut output, &mut |report| {
+        progress.set_position(u64::from(report.days_done));
+        events = report.events;
+        bytes = report.bytes;
+        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let truth = match result {
+        Err(SimulateError::Stopped) => return Err(CliError::Interrupted),
+        other => other?,
+    };
+    output.flush().map_err(|error| file_error("write", error))?;
+    progress.finish();
+    app.note(&format!(
+        "simulate: {} events ({} lines, {})",
+        numbers::thousands(truth.accounting.landed),
+        numbers::thousands(truth.accounting.lines),
+        numbers::bytes(bytes)
+    ));
+    Ok(truth)
+}
+
+/// Writes the truth as JSON.
+pub(crate) fn write_truth(truth: &Truth, path: &Path) -> Result<(), CliError> {
+    let file_error = |source| CliError::File {
+        operation: "write",
+        path: path.display().to_string(),
+        source,
+    };
+    let file = File::create(path).map_err(file_error)?;
+    let mut writer = std::io::BufWriter::new(file);
+    serde_json::to_writer(&mut writer, truth)?;
+    writer.flush().map_err(file_error)
+}

@@ -1,0 +1,33 @@
+//! The binary from end to end, as its users meet it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+#[path = "support/collector.rs"]
+mod collector;
+#[path = "support/dataset.rs"]
+mod dataset;
+#[path = "support/gzip.rs"]
+mod gzip;
+#[path = "support/inspect.rs"]
+mod inspect;
+#[path = "support/random.rs"]
+mod random;
+#[path = "support/sandbox.rs"]
+mod sandbox;
+
+#[path = "end_to_end/chess.rs"]
+mod chess;
+#[path = "end_to_end/demo.rs"]
+mod demo;
+#[path = "end_to_end/files.rs"]
+mod files;
+#[path = "end_to_end/http.rs"]
+mod http;
+#[path = "end_to_end/increments.rs"]
+mod increments;
+#[path = "end_to_end/landing.rs"]
+mod landing;
+#[path = "end_to_end/project.rs"]
+mod project;
+#[path = "end_to_end/quarantine.rs"]
+mod quarantine;

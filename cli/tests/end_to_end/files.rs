@@ -1,0 +1,138 @@
+//! Files are taken in exactly once, whatever they are called and however often they are given.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::dataset::Dataset;
+use crate::gzip::gzip;
+use crate::inspect::{Sent, accounting, assert_exactly_once};
+use crate::sandbox::{Running, Sandbox, wait_for};
+
+fn consumed(report: &Value) -> u64 {
+    report["totals"]["consumed"].as_u64().unwrap_or_else(|| panic!("{report}"))
+}
+
+#[test]
+fn the_same_content_lands_once_under_any_name() {
+    let dataset = Dataset::simulate(60, 8, 21);
+    let bytes = dataset.bytes();
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("events.ndjson", &bytes);
+    let report = sandbox.ingest(&[&file]);
+    assert_eq!(consumed(&report), dataset.truth.accounting.lines);
+    assert_eq!(report["totals"]["landed"], dataset.truth.accounting.landed, "{report}");
+    assert_eq!(report["totals"]["duplicates"], dataset.truth.accounting.duplicates, "{report}");
+    assert_eq!(report["totals"]["quarantined"], dataset.truth.accounting.quarantined, "{report}");
+    assert_eq!(report["files"][0]["skipped_bytes"], 0, "{report}");
+
+    let packed = sandbox.write("packed.gz", gzip(&bytes));
+    let renamed = sandbox.write("renamed.json", &bytes);
+    for again in [&file, &packed, &renamed] {
+        let report = sandbox.ingest(&[again]);
+        assert_eq!(consumed(&report), 0, "{report}");
+        assert_eq!(report["files"][0]["skipped_bytes"], bytes.len(), "{report}");
+    }
+    let report = sandbox.ingest(&[&file, &packed, &renamed]);
+    assert_eq!(consumed(&report), 0, "{report}");
+    assert_eq!(report["files"].as_array().unwrap().len(), 3, "{report}");
+    sandbox.etl();
+    assert_exactly_once(&sandbox, &dataset, Sent::Once, "given seven times");
+}
+
+#[test]
+fn a_file_that_grows_goes_on_where_it_was_read_to() {
+    let dataset = Dataset::simulate(60, 8, 22);
+    let sandbox = Sandbox::new();
+    let parts = dataset.parts(3);
+    let path = sandbox.path("growing.ndjson");
+    let mut content = Vec::new();
+    let mut before = 0;
+    for (index, part) in parts.iter().enumerate() {
+        content.extend_from_slice(part);
+        // Packed, plain or under another name: what counts is the content.
+        let path = match index {
+            1 => sandbox.write("grown.gz", gzip(&content)),
+            _ => sandbox.write("growing.ndjson", &content),
+        };
+        let report = sandbox.ingest(&[&path]);
+        assert_eq!(report["files"][0]["skipped_bytes"], before, "{report}");
+        let lines = part.iter().filter(|byte| **byte == b'\n').count();
+        assert_eq!(consumed(&report), lines as u64, "{report}");
+        before = content.len();
+    }
+    assert!(path.exists());
+    sandbox.etl();
+    assert_exactly_once(&sandbox, &dataset, Sent::Once, "a growing file");
+}
+
+#[test]
+fn an_interrupted_ingest_ends_cleanly_and_goes_on() {
+    let dataset = Dataset::simulate(400, 30, 23);
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("events.ndjson", dataset.bytes());
+    let arguments = ["ingest", "--ingest-batch-records", "500", file.to_str().unwrap()];
+    let mut running = Running::start(&mut sandbox.command(&arguments));
+    wait_for("the first commits", || {
+        assert!(!running.has_ended(), "it ended before it could be interrupted");
+        (committed_bytes(&sandbox) > 0).then_some(())
+    });
+    running.signal("INT");
+    let interrupted = running.finish();
+    assert_eq!(interrupted.status.code(), Some(130), "{interrupted:#?}");
+    let so_far = accounting(&sandbox);
+    assert!(so_far.lines > 0 && so_far.lines < dataset.truth.accounting.lines, "{so_far:?}");
+
+    let report = sandbox.ingest(&[&file]);
+    assert_eq!(consumed(&report), dataset.truth.accounting.lines - so_far.lines, "{report}");
+    sandbox.etl();
+    assert_exactly_once(&sandbox, &dataset, Sent::Once, "interrupted");
+}
+
+/// How far the ledger has come, as soon as there is one.
+fn committed_bytes(sandbox: &Sandbox) -> i64 {
+    let Ok(connection) = rusqlite::Connection::open(sandbox.data().join("warehouse.db")) else {
+        return 0;
+    };
+    let position = "SELECT coalesce(max(next_offset), 0) FROM meta_partitions";
+    connection.query_row(position, [], |row| row.get(0)).unwrap_or(0)
+}
+
+#[test]
+fn standard_input_is_a_file_that_cannot_be_read_again() {
+    let dataset = Dataset::simulate(40, 8, 24);
+    let sandbox = Sandbox::new();
+    let finished = sandbox.run_with_input(&["ingest", "-", "--format", "json"], &dataset.bytes());
+    assert!(finished.status.success(), "{finished:#?}");
+    assert_eq!(consumed(&finished.json()), dataset.truth.accounting.lines);
+    sandbox.etl();
+    assert_exactly_once(&sandbox, &dataset, Sent::Once, "standard input");
+
+    // The same through a file: other physical keys, so every event is a duplicate.
+    let file = sandbox.write("events.ndjson", dataset.bytes());
+    let report = sandbox.ingest(&[&file]);
+    assert_eq!(report["totals"]["landed"], 0, "{report}");
+    sandbox.etl();
+    assert_exactly_once(&sandbox, &dataset, Sent::Again, "standard input, then a file");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_and_the_others_are_taken_in() {
+    let dataset = Dataset::simulate(10, 4, 25);
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("events.ndjson", dataset.bytes());
+    let refused = sandbox.refuse(&["ingest", "no-such-file.ndjson"]);
+    assert!(refused.text().contains("no-such-file.ndjson"), "{refused:#?}");
+    let folder = sandbox.path("folder");
+    fs::create_dir(&folder).unwrap();
+    let refused = sandbox.fail(&[Path::new("ingest"), &folder]);
+    assert!(refused.text().contains("folder"), "{refused:#?}");
+    let truncated = gzip(&dataset.bytes());
+    let truncated = sandbox.write("cut.gz", &truncated[..truncated.len() / 2]);
+    let refused = sandbox.fail(&[Path::new("ingest"), &truncated]);
+    assert!(refused.text().contains("cut.gz"), "{refused:#?}");
+    sandbox.ingest(&[&file]);
+    sandbox.etl();
+    assert_exactly_once(&sandbox, &dataset, Sent::Once, "after files that cannot be read");
+}

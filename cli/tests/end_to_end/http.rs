@@ -1,0 +1,227 @@
+//! The collector, and the answers beside it.
+
+use std::sync::{Arc, Barrier};
+
+use serde_json::{Value, json};
+
+use crate::collector::{Answer, Server, agent, get, post};
+use crate::gzip::gzip;
+use crate::inspect::{accounting, hot_keys, landed_keys, number};
+use crate::random::Random;
+use crate::sandbox::{Sandbox, wait_for};
+
+/// An event that fits its contract.
+fn event(id: &str) -> Value {
+    json!({
+        "event_id": id,
+        "event_type": "ad_impression",
+        "event_time": "2026-01-05T10:00:00Z",
+        "player_id": "p1",
+        "session_id": "s1",
+        "platform": "ios",
+        "country": "DE",
+        "properties": {
+            "impression_id": id, "network": "n1", "placement": "main", "ad_format": "banner",
+            "revenue_usd": 0.25
+        }
+    })
+}
+
+fn counts(answer: &Answer) -> [u64; 4] {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    ["received", "landed", "duplicates", "quarantined"]
+        .map(|name| answer.body[name].as_u64().unwrap_or_else(|| panic!("{answer:?}")))
+}
+
+#[test]
+fn objects_arrays_lines_and_gzip_are_counted_and_duplicates_found() {
+    let sandbox = Sandbox::new();
+    let server = Server::start(&sandbox, &[]);
+    let agent = agent();
+    let send = |body: &[u8], encoding| post(&agent, &server.url, body, encoding).unwrap();
+
+    let object = event("e1").to_string();
+    assert_eq!(counts(&send(object.as_bytes(), None)), [1, 1, 0, 0]);
+    assert_eq!(counts(&send(object.as_bytes(), None)), [1, 0, 1, 0]);
+    let array = json!([event("e2"), event("e3"), event("e2")]).to_string();
+    assert_eq!(counts(&send(array.as_bytes(), None)), [3, 2, 1, 0]);
+    let lines = format!("{}\n{}\r\n\n{}", event("e4"), event("e1"), event("e5"));
+    assert_eq!(counts(&send(lines.as_bytes(), None)), [3, 2, 1, 0]);
+    let pretty = serde_json::to_string_pretty(&event("e6")).unwrap();
+    assert_eq!(counts(&send(pretty.as_bytes(), None)), [1, 1, 0, 0]);
+    let packed = gzip(event("e7").to_string().as_bytes());
+    assert_eq!(counts(&send(&packed, Some("gzip"))), [1, 1, 0, 0]);
+    assert_eq!(counts(&send(b"[]", None)), [0, 0, 0, 0]);
+
+    let mut wrong_type = event("e8");
+    wrong_type["properties"]["revenue_usd"] = json!("a lot");
+    let mut unknown = event("e9");
+    unknown["event_type"] = json!("ad_impresion");
+    let batch = format!("{wrong_type}\n{}\n{unknown}\n{{\"event_id\"\n", event("e10"));
+    let answer = send(batch.as_bytes(), None);
+    assert_eq!(counts(&answer), [4, 1, 0, 3]);
+    let refused: Vec<(u64, &str)> = answer.body["refused"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|refused| {
+            assert!(!refused["detail"].as_str().unwrap().is_empty(), "{refused}");
+            assert!(!refused["advice"].as_str().unwrap().is_empty(), "{refused}");
+            (refused["index"].as_u64().unwrap(), refused["reason"].as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(refused, [(0, "wrong_type"), (2, "unknown_event_type"), (3, "malformed_json")]);
+
+    let health = get(&agent, &server.url, "/healthz").unwrap();
+    assert_eq!(health.status, 200);
+    let status = get(&agent, &server.url, "/api/v1/status").unwrap();
+    assert_eq!(status.body["accounting"]["adds_up"], true, "{status:?}");
+    assert_eq!(status.body["accounting"]["landed"], 8, "{status:?}");
+    let tables = get(&agent, &server.url, "/api/v1/tables").unwrap();
+    assert!(tables.body.to_string().contains("fact_ad_impression"), "{tables:?}");
+    let missing = get(&agent, &server.url, "/api/v1/tables/no_such_table").unwrap();
+    assert_eq!(missing.status, 404, "{missing:?}");
+
+    // The pipeline is another process; the server shows what it has made.
+    sandbox.etl();
+    let rows = get(&agent, &server.url, "/api/v1/tables/fact_ad_impression?limit=5").unwrap();
+    assert_eq!((rows.status, rows.body.as_array().map(Vec::len)), (200, Some(5)), "{rows:?}");
+    assert!(server.stop("TERM").success());
+    assert_eq!(number(&sandbox, "SELECT count(*) FROM fact_ad_impression"), 8);
+}
+
+#[test]
+fn bodies_that_cannot_be_taken_are_refused_as_a_whole() {
+    let sandbox = Sandbox::new();
+    let server = Server::start(&sandbox, &["--collector-body-limit", "4KiB"]);
+    let agent = agent();
+    let status = |body: &[u8], encoding| {
+        let answer = post(&agent, &server.url, body, encoding).unwrap();
+        assert_eq!(answer.body["status"], answer.status, "{answer:?}");
+        assert!(!answer.body["title"].as_str().unwrap().is_empty(), "{answer:?}");
+        answer.status
+    };
+    let large = vec![b' '; 5_000];
+    assert_eq!(status(&large, None), 413);
+    // Small on the way and large when unpacked.
+    assert_eq!(status(&gzip(&large), Some("gzip")), 413);
+    let packed = gzip(event("e1").to_string().as_bytes());
+    assert_eq!(status(&packed[..packed.len() - 6], Some("gzip")), 400);
+    assert_eq!(status(event("e1").to_string().as_bytes(), Some("gzip")), 400);
+    assert_eq!(status(&packed, Some("br")), 415);
+    assert_eq!(status(b"", None), 400);
+    assert_eq!(status(b" \r\n", None), 400);
+    assert_eq!(status(b"[{\"event_id\":", None), 400);
+
+    let mut random = Random::new(41);
+    for _ in 0..20 {
+        let length = random.below(600) as usize + 2;
+        let garbage: Vec<u8> = (0..length).map(|_| random.bits() as u8).collect();
+        let answer = post(&agent, &server.url, &garbage, None).unwrap();
+        assert!(matches!(answer.status, 200 | 400), "{answer:?} to {garbage:02x?}");
+    }
+    let landed = "SELECT coalesce(sum(landed), 0) FROM meta_partitions";
+    assert_eq!(number(&sandbox, landed), 0);
+    assert_eq!(counts(&post(&agent, &server.url, &packed, Some("gzip")).unwrap()), [1, 1, 0, 0]);
+    assert!(server.stop("INT").success());
+    let status = sandbox.status();
+    assert_eq!(status["accounting"]["adds_up"], true, "{status}");
+}
+
+#[test]
+fn a_full_queue_sends_clients_away_for_a_moment() {
+    const CLIENTS: usize = 8;
+    let sandbox = Sandbox::new();
+    let server = Server::start(&sandbox, &["--ingest-queue-bytes", "1MiB"]);
+    let too_large = vec![b' '; 2 << 20];
+    let refused =
+        post(&agent(), &server.url, &[b"{}".as_slice(), &too_large, b"{}"].concat(), None);
+    assert_eq!(refused.unwrap().status, 413);
+
+    let barrier = Arc::new(Barrier::new(CLIENTS));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|client| {
+            let (url, barrier) = (server.url.clone(), Arc::clone(&barrier));
+            std::thread::spawn(move || {
+                // Two of these do not fit into the queue together.
+                let lines: Vec<String> = (0..2_400)
+                    .map(|line| event(&format!("c{client}-{line}")).to_string())
+                    .collect();
+                let body = lines.join("\n");
+                assert!(body.len() > 520 << 10 && body.len() < 1 << 20, "{}", body.len());
+                let agent = agent();
+                let mut sent_away = 0;
+                barrier.wait();
+                let landed = wait_for("room in the queue", || {
+                    let answer = post(&agent, &url, body.as_bytes(), None).unwrap();
+                    if answer.status == 429 {
+                        assert!(answer.retry_after.is_some(), "{answer:?}");
+                        sent_away += 1;
+                        return None;
+                    }
+                    Some(counts(&answer))
+                });
+                assert_eq!(landed, [2_400, 2_400, 0, 0]);
+                sent_away
+            })
+        })
+        .collect();
+    let sent_away: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
+    assert!(sent_away > 0, "no client was ever sent away");
+    assert!(server.stop("TERM").success());
+    assert_eq!(hot_keys(&sandbox).len(), CLIENTS * 2_400);
+    let mut landed = landed_keys(&sandbox);
+    landed.sort();
+    landed.dedup();
+    assert_eq!(landed.len(), CLIENTS * 2_400);
+}
+
+#[test]
+fn a_server_that_is_asked_to_stop_keeps_what_it_has_answered() {
+    let sandbox = Sandbox::new();
+    let server = Server::start(&sandbox, &[]);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let url = server.url.clone();
+    let client = std::thread::spawn(move || {
+        let agent = agent();
+        let mut answered = 0;
+        for number in 0.. {
+            let body = event(&format!("e{number}")).to_string();
+            match post(&agent, &url, body.as_bytes(), None) {
+                Ok(answer) if answer.status == 200 => answered += 1,
+                Ok(answer) => assert_eq!(answer.status, 503, "{answer:?}"),
+                Err(_) => break,
+            }
+            let _ = sender.send(());
+        }
+        answered
+    });
+    for _ in 0..5 {
+        receiver.recv().unwrap();
+    }
+    assert!(server.stop("TERM").success());
+    let answered = client.join().unwrap();
+    // The last one may have landed though its answer did not arrive.
+    let landed = accounting(&sandbox).landed;
+    assert!(landed == answered || landed == answered + 1, "{landed} landed, {answered} answered");
+    assert_eq!(hot_keys(&sandbox).len() as u64, landed);
+}
+
+#[test]
+fn two_servers_on_the_same_data_have_queues_of_their_own() {
+    let sandbox = Sandbox::new();
+    let servers = [Server::start(&sandbox, &[]), Server::start(&sandbox, &[])];
+    let agent = agent();
+    for (index, server) in servers.iter().enumerate() {
+        let body = format!("{}\n{}", event("shared"), event(&format!("own-{index}")));
+        let expected = [2, 2 - index as u64, index as u64, 0];
+        assert_eq!(counts(&post(&agent, &server.url, body.as_bytes(), None).unwrap()), expected);
+    }
+    for server in servers {
+        assert!(server.stop("TERM").success());
+    }
+    assert_eq!(number(&sandbox, "SELECT count(*) FROM meta_partitions WHERE topic = 'http'"), 2);
+    let mut landed = landed_keys(&sandbox);
+    landed.sort();
+    assert_eq!(landed, ["own-0", "own-1", "shared"]);
+}

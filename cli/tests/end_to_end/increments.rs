@@ -1,0 +1,207 @@
+//! However the events arrive in portions, the star schema is the same.
+
+use std::path::Path;
+
+use questlake_ingest::simulate::{FaultRates, SimulationOptions, simulate};
+
+use crate::dataset::Dataset;
+use crate::inspect::{
+    Sent, assert_exactly_once, assert_same_tables, number, star_tables, warehouse,
+};
+use crate::sandbox::Sandbox;
+
+/// Takes the events in as so many files, and runs the pipeline after each.
+fn load_in(increments: usize, dataset: &Dataset) -> Sandbox {
+    let sandbox = Sandbox::new();
+    for (index, part) in dataset.parts(increments).iter().enumerate() {
+        let file = sandbox.write(&format!("part-{index}.ndjson"), part);
+        sandbox.ingest(&[&file]);
+        sandbox.etl();
+    }
+    assert_exactly_once(&sandbox, dataset, Sent::Once, &format!("{increments} increments"));
+    sandbox
+}
+
+#[test]
+fn one_two_or_seven_increments_and_a_rebuild_give_the_same_tables() {
+    let dataset = Dataset::simulate(150, 40, 31);
+    let at_once = load_in(1, &dataset);
+    let expected = star_tables(&at_once, false);
+    for increments in [2, 7] {
+        let sandbox = load_in(increments, &dataset);
+        let what = format!("{increments} increments");
+        assert_same_tables(&expected, &star_tables(&sandbox, false), &what);
+
+        let before = star_tables(&sandbox, true);
+        sandbox.succeed(&["etl", "run", "--full-refresh"]);
+        assert_same_tables(&before, &star_tables(&sandbox, true), "full refresh");
+        let backfill = ["etl", "run", "--from", "2026-01-12", "--to", "2026-01-18"];
+        let models: Vec<String> = partitioned_models(&sandbox);
+        let mut arguments = backfill.to_vec();
+        for model in &models {
+            arguments.extend(["--select", model]);
+        }
+        sandbox.succeed(&arguments);
+        assert_same_tables(&before, &star_tables(&sandbox, true), "backfill");
+        assert_exactly_once(&sandbox, &dataset, Sent::Once, "after rebuilds");
+    }
+}
+
+/// Tables of which single days can be rebuilt: all but those that have no days.
+fn partitioned_models(sandbox: &Sandbox) -> Vec<String> {
+    let tables = star_tables(sandbox, true);
+    tables.into_keys().filter(|name| !matches!(name.as_str(), "dim_player" | "dim_item")).collect()
+}
+
+#[test]
+fn a_backfill_mends_what_was_changed_behind_the_pipelines_back() {
+    let dataset = Dataset::simulate(80, 20, 32);
+    let sandbox = load_in(2, &dataset);
+    let before = star_tables(&sandbox, true);
+    let connection = warehouse(&sandbox);
+    let broken = connection
+        .execute("DELETE FROM fact_purchase WHERE date BETWEEN '2026-01-08' AND '2026-01-10'", [])
+        .unwrap();
+    assert!(broken > 0);
+    let broken = connection
+        .execute("UPDATE fact_session SET events = 0 WHERE session_date = '2026-01-09'", [])
+        .unwrap();
+    assert!(broken > 0);
+    drop(connection);
+    sandbox.succeed(&[
+        "etl",
+        "run",
+        "--from",
+        "2026-01-08",
+        "--to",
+        "2026-01-10",
+        "--select",
+        "fact_purchase+",
+        "--select",
+        "fact_session+",
+    ]);
+    assert_same_tables(&before, &star_tables(&sandbox, true), "backfill");
+}
+
+#[test]
+fn a_run_without_news_changes_nothing() {
+    let dataset = Dataset::simulate(40, 8, 33);
+    let sandbox = load_in(1, &dataset);
+    let progress = "SELECT max(updated_at) FROM meta_models";
+    let before = (star_tables(&sandbox, true), number(&sandbox, progress));
+    sandbox.etl();
+    assert_eq!(before.1, number(&sandbox, progress));
+    assert_same_tables(&before.0, &star_tables(&sandbox, true), "second run");
+    assert_eq!(number(&sandbox, "SELECT count(*) FROM meta_stale"), 0);
+}
+
+#[test]
+fn events_that_come_ten_days_late_rebuild_their_days_and_no_others() {
+    let mut options = SimulationOptions::new().unwrap();
+    (options.players, options.days, options.seed) = (120, 24, 34);
+    options.faults = FaultRates::default();
+    let dataset = Dataset::of(&options);
+    // The events of two days in the middle arrive after everything else.
+    let late_days = ["2026-01-13", "2026-01-14"];
+    let is_late = |line: &[u8]| {
+        let event: serde_json::Value = serde_json::from_slice(line).unwrap();
+        event["event_time"].as_str().is_some_and(|time| late_days.contains(&&time[..10]))
+    };
+    let (late, punctual): (Vec<Vec<u8>>, Vec<Vec<u8>>) =
+        dataset.lines.iter().cloned().partition(|line| is_late(line));
+    assert!(late.len() > 100);
+    let sandbox = Sandbox::new();
+    let first = sandbox.write("punctual.ndjson", punctual.concat());
+    let second = sandbox.write("late.ndjson", late.concat());
+    sandbox.ingest(&[&first]);
+    sandbox.etl();
+    sandbox.ingest(&[&second]);
+
+    let planned = sandbox.succeed(&["etl", "plan", "--format", "json"]).json();
+    assert!(planned.to_string().contains("new"), "{planned}");
+    // The facts alone: what they make stale waits for the marts.
+    sandbox.succeed(&["etl", "run", "--select", "fact_purchase,fact_ad_impression"]);
+    let stale: Vec<String> = warehouse(&sandbox)
+        .prepare("SELECT DISTINCT day FROM meta_stale WHERE consumer = 'mart_daily_kpi' ORDER BY 1")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(stale, late_days);
+    sandbox.etl();
+    assert_eq!(number(&sandbox, "SELECT count(*) FROM meta_stale"), 0);
+    assert_exactly_once(&sandbox, &dataset, Sent::Once, "late events");
+
+    let at_once = load_in(1, &dataset);
+    let expected = star_tables(&at_once, false);
+    assert_same_tables(&expected, &star_tables(&sandbox, false), "late events");
+}
+
+#[test]
+fn models_that_are_left_behind_catch_up_by_themselves() {
+    let dataset = Dataset::simulate(60, 12, 35);
+    let sandbox = Sandbox::new();
+    for (index, part) in dataset.parts(4).iter().enumerate() {
+        let file = sandbox.write(&format!("part-{index}.ndjson"), part);
+        sandbox.ingest(&[Path::new(&file)]);
+        let selection = ["fact_session", "+mart_daily_kpi", "dim_player+", "fact_purchase"][index];
+        sandbox.succeed(&["etl", "run", "--select", selection]);
+    }
+    let status = sandbox.status();
+    let behind = |model: &serde_json::Value| model["behind_commits"].as_u64().unwrap_or(1) > 0;
+    assert!(status["models"].as_array().unwrap().iter().any(behind), "{status}");
+    sandbox.etl();
+    assert_exactly_once(&sandbox, &dataset, Sent::Once, "models at different places");
+}
+
+#[test]
+fn the_simulator_and_its_truth_agree_through_the_command_line() {
+    let sandbox = Sandbox::new();
+    let mut output = Vec::new();
+    let options = SimulationOptions::new().unwrap();
+    simulate(&SimulationOptions { players: 30, days: 5, ..options }, &mut output, &mut |_| {
+        std::ops::ControlFlow::Continue(())
+    })
+    .unwrap();
+    let events = sandbox.path("events.ndjson");
+    let truth = sandbox.path("truth.json");
+    let paths = [events.to_str().unwrap(), truth.to_str().unwrap()];
+    sandbox.succeed(&[
+        "simulate",
+        "--players",
+        "30",
+        "--days",
+        "5",
+        "--seed",
+        "1",
+        "--start",
+        "2026-01-01",
+        "--faults",
+        "none",
+        "--output",
+        paths[0],
+        "--truth",
+        paths[1],
+    ]);
+    assert!(output == std::fs::read(&events).unwrap());
+    sandbox.ingest(&[&events]);
+    sandbox.etl();
+    sandbox.succeed(&["verify", "--truth", paths[1]]);
+
+    // One cent, one row, one event: each is seen.
+    for damage in [
+        "UPDATE mart_daily_kpi SET dau = dau + 1 WHERE date = '2026-01-02' AND platform = 'all' \
+         AND country = 'all'",
+        "DELETE FROM mart_retention WHERE day_n = 1 AND platform = 'all' AND country = 'all'",
+        "UPDATE mart_ltv SET cumulative_revenue_usd = cumulative_revenue_usd + 0.01 \
+         WHERE day_n = 2 AND platform = 'all' AND country = 'all'",
+    ] {
+        let connection = warehouse(&sandbox);
+        assert!(connection.execute(damage, []).unwrap() > 0);
+        let refused = sandbox.fail(&["verify", "--truth", paths[1]]);
+        assert!(refused.text().contains("mart_"), "{refused:#?}");
+        sandbox.succeed(&["etl", "run", "--full-refresh"]);
+        sandbox.succeed(&["verify", "--truth", paths[1]]);
+    }
+}

@@ -1,0 +1,279 @@
+//! What an operator wants to know: the accounting, how far each model is, whether the stores answer.
+
+use serde::Serialize;
+
+use crate::pipeline::{Engine, PipelineError};
+use crate::stores::ledger::{Counts, PartitionStatus, QuarantineGroup, SegmentEntry};
+use crate::stores::warehouse::ModelProgress;
+
+/// Topic whose quarantined records are counted where they were quarantined first.
+const REPLAY_TOPIC: &str = "replay";
+
+/// The state of one installation.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// Whether every record is accounted for.
+    pub accounting: Accounting,
+    /// Each partition.
+    pub partitions: Vec<Partition>,
+    /// Each model of the project.
+    pub models: Vec<ModelStatus>,
+    /// Quarantined records by reason and event type.
+    pub quarantine: Vec<QuarantineCount>,
+    /// What has landed.
+    pub landing: LandingStatus,
+    /// What is in the hot store.
+    pub hot: HotStatus,
+    /// Each store.
+    pub stores: Vec<StoreStatus>,
+}
+
+/// Totals over all partitions: consumed = landed + duplicates + quarantined.
+#[derive(Debug, Clone, Serialize)]
+pub struct Accounting {
+    /// Records read.
+    pub consumed: u64,
+    /// Rows landed.
+    pub landed: u64,
+    /// True duplicates.
+    pub duplicates: u64,
+    /// Records quarantined.
+    pub quarantined: u64,
+    /// Whether it adds up, in each partition, and against the segments and the quarantine.
+    pub adds_up: bool,
+    /// What does not.
+    pub mismatches: Vec<String>,
+}
+
+/// One partition.
+#[derive(Debug, Clone, Serialize)]
+pub struct Partition {
+    /// Topic.
+    pub topic: String,
+    /// Number of the partition.
+    pub partition: i32,
+    /// Epoch of the latest claim.
+    pub epoch: i64,
+    /// First offset that is not committed.
+    pub next_offset: i64,
+    /// Records read.
+    pub consumed: u64,
+    /// Rows landed.
+    pub landed: u64,
+    /// True duplicates.
+    pub duplicates: u64,
+    /// Records quarantined.
+    pub quarantined: u64,
+    /// Time of the latest commit (milliseconds since 1970, UTC).
+    pub updated_at: i64,
+}
+
+/// How far one model is.
+#[derive(Debug, Clone, Serialize)]
+pub struct ModelStatus {
+    /// The model.
+    pub model: String,
+    /// `dimension`, `fact` or `mart`.
+    pub layer: &'static str,
+    /// Commit up to which it has read, `null` if it was never loaded.
+    pub ledger_sequence: Option<i64>,
+    /// Commits that it has still to read; for a model over other models, those since its latest
+    /// load.
+    pub behind_commits: i64,
+    /// Days that are stale, for a model over other models.
+    pub stale_days: u64,
+    /// Whether its SQL has changed since its table was built.
+    pub definition_changed: bool,
+    /// Time of its latest load (milliseconds since 1970, UTC).
+    pub updated_at: Option<i64>,
+}
+
+/// Quarantined records of one reason and event type.
+#[derive(Debug, Clone, Serialize)]
+pub struct QuarantineCount {
+    /// Reason code.
+    pub reason: String,
+    /// Event type, if it could be read.
+    pub event_type: Option<String>,
+    /// Records that wait.
+    pub open: u64,
+    /// Records that were replayed.
+    pub replayed: u64,
+}
+
+/// What has landed.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct LandingStatus {
+    /// Committed segments.
+    pub segments: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Bytes of their files.
+    pub bytes: u64,
+    /// Number of the latest commit.
+    pub latest_sequence: i64,
+}
+
+/// What is in the hot store.
+#[derive(Debug, Clone, Serialize)]
+pub struct HotStatus {
+    /// Documents, `null` if the store does not answer.
+    pub events: Option<u64>,
+}
+
+/// Whether a store answers.
+#[derive(Debug, Clone, Serialize)]
+pub struct StoreStatus {
+    /// `hot`, `landing`, `ledger` or `warehouse`.
+    pub store: &'static str,
+    /// How messages name it.
+    pub name: String,
+    /// Whether it answers.
+    pub healthy: bool,
+    /// Why not.
+    pub detail: Option<String>,
+}
+
+impl Engine {
+    /// Reads the state of the installation. A hot store or landing that does not answer is part of
+    /// the state; a ledger or warehouse that does not is an error.
+    pub async fn status(&self) -> Result<Status, PipelineError> {
+        let stores = &self.stores;
+        let latest_sequence = stores.ledger.latest_sequence().await?;
+        let segments = stores.ledger.segments(0, latest_sequence).await?;
+        let partitions = stores.ledger.partitions().await?;
+        let groups = stores.ledger.quarantine_groups().await?;
+        let landing = landing_status(&segments, latest_sequence);
+        let hot = stores.hot.count().await;
+        let listed = stores.landing.list().await;
+        let health = |store, name, error: Option<String>| StoreStatus {
+            store,
+            name,
+            healthy: error.is_none(),
+            detail: error,
+        };
+        let store_states = vec![
+            health("hot", stores.hot.name(), hot.as_ref().err().map(ToString::to_string)),
+            health("landing", stores.landing.name(), listed.err().map(|error| error.to_string())),
+            health("ledger", stores.ledger.name(), None),
+            health("warehouse", stores.warehouse.name(), None),
+        ];
+        Ok(Status {
+            accounting: account(&partitions, &groups, &landing),
+            partitions: partitions.iter().map(partition_status).collect(),
+            models: self.model_states(latest_sequence).await?,
+            quarantine: groups
+                .into_iter()
+                .map(|group| QuarantineCount {
+                    reason: group.reason,
+                    event_type: group.event_type,
+                    open: group.open,
+                    replayed: group.replayed,
+                })
+                .collect(),
+            landing,
+            hot: HotStatus { events: hot.ok() },
+            stores: store_states,
+        })
+    }
+
+    async fn model_states(&self, latest: i64) -> Result<Vec<ModelStatus>, PipelineError> {
+        let progress = self.stores.warehouse.progress().await?;
+        let marks = self.stores.warehouse.stale_marks().await?;
+        let mut states = Vec::with_capacity(self.project.models.len());
+        for model in &self.project.models {
+            let known: Option<&ModelProgress> =
+                progress.iter().find(|progress| progress.model == model.name());
+            let stale_days =
+                marks.iter().filter(|mark| mark.consumer == model.name()).count() as u64;
+            states.push(ModelStatus {
+                model: model.name().to_owned(),
+                layer: model.source.layer.name(),
+                ledger_sequence: known.map(|known| known.ledger_sequence),
+                behind_commits: if model.strategy.reads_events() {
+                    latest - known.map_or(0, |known| known.ledger_sequence)
+                } else {
+                    0
+                },
+                stale_days,
+                definition_changed: known
+                    .is_some_and(|known| known.definition_hash != model.definition_hash),
+                updated_at: known.map(|known| known.updated_at),
+            });
+        }
+        Ok(states)
+    }
+}
+
+fn landing_status(segments: &[SegmentEntry], latest_sequence: i64) -> LandingStatus {
+    let mut landing = LandingStatus { latest_sequence, ..LandingStatus::default() };
+    for entry in segments {
+        landing.segments += 1;
+        landing.bytes += entry.segment.bytes;
+        landing.rows += entry.segment.sections.iter().map(|section| section.rows()).sum::<u64>();
+    }
+    landing
+}
+
+fn account(
+    partitions: &[PartitionStatus],
+    groups: &[QuarantineGroup],
+    landing: &LandingStatus,
+) -> Accounting {
+    let mut totals = Counts::default();
+    let mut refused_again = 0;
+    let mut mismatches = Vec::new();
+    for partition in partitions {
+        let counts = &partition.counts;
+        totals.add(counts);
+        if &*partition.claim.topic == REPLAY_TOPIC {
+            refused_again += counts.quarantined;
+        }
+        if !counts.adds_up() {
+            mismatches.push(format!(
+                "{}/{}: {} consumed, but {} landed + {} duplicates + {} quarantined",
+                partition.claim.topic,
+                partition.claim.partition,
+                counts.consumed,
+                counts.landed,
+                counts.duplicates,
+                counts.quarantined
+            ));
+        }
+    }
+    if landing.rows != totals.landed {
+        mismatches.push(format!(
+            "{} rows are counted as landed, but the segments hold {}",
+            totals.landed, landing.rows
+        ));
+    }
+    let kept: u64 = groups.iter().map(|group| group.open + group.replayed).sum();
+    if kept != totals.quarantined - refused_again {
+        mismatches.push(format!(
+            "{} records are counted as quarantined, but the quarantine holds {kept}",
+            totals.quarantined - refused_again
+        ));
+    }
+    Accounting {
+        consumed: totals.consumed,
+        landed: totals.landed,
+        duplicates: totals.duplicates,
+        quarantined: totals.quarantined,
+        adds_up: mismatches.is_empty(),
+        mismatches,
+    }
+}
+
+fn partition_status(partition: &PartitionStatus) -> Partition {
+    Partition {
+        topic: partition.claim.topic.to_string(),
+        partition: partition.claim.partition,
+        epoch: partition.claim.epoch,
+        next_offset: partition.claim.next_offset,
+        consumed: partition.counts.consumed,
+        landed: partition.counts.landed,
+        duplicates: partition.counts.duplicates,
+        quarantined: partition.counts.quarantined,
+        updated_at: partition.updated_at,
+    }
+}
