@@ -1,6 +1,6 @@
--- The bundled game's star schema in DuckDB's dialect: the same tables from the same events, each in
--- the form that is quickest there. `arg_min` stands for "first value by time"; a tie within one
--- microsecond may fall differently.
+-- The bundled game's star schema in DuckDB's dialect: the same tables from the same events, each
+-- in the form that is quickest there. `arg_min` stands for "first value by time", where a tie may
+-- fall differently.
 
 CREATE VIEW envelope AS
 SELECT event_time, event_date, player_id, session_id, platform, country, app_version, received_at

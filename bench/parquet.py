@@ -16,8 +16,8 @@ import duckdb
 from contracts import read_contracts, union_of_properties
 from decode_peer import DUCKDB_EVENT_TIME, duckdb_reader
 
-ENVELOPE_COLUMNS = """event_id, event_type, event_time, player_id, session_id, game, platform, country,
-    app_version, now()::TIMESTAMP AS received_at, CAST(event_time AS DATE) AS event_date"""
+ENVELOPE_COLUMNS = """event_id, event_type, event_time, player_id, session_id, game, platform,
+    country, app_version, now()::TIMESTAMP AS received_at, CAST(event_time AS DATE) AS event_date"""
 
 
 def main() -> None:

@@ -11,10 +11,9 @@ use std::io::{self, IsTerminal, Write};
 
 use terminal_size::{Width, terminal_size_of};
 
-/// Standard output: whether it is a terminal, its width and whether it takes colours.
+/// Standard output: its width and whether it takes colours.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
-    is_terminal: bool,
     colours: bool,
     /// Columns of the terminal; absent when the output goes elsewhere.
     width: Option<u16>,
@@ -58,7 +57,6 @@ impl Output {
         let is_terminal = stdout.is_terminal();
         let width = terminal_size_of(&stdout).map(|(Width(columns), _)| columns);
         Self {
-            is_terminal,
             colours: takes_colours(is_terminal),
             width: width.filter(|columns| is_terminal && *columns > 0),
         }
@@ -67,13 +65,9 @@ impl Output {
     /// Output to a file or pipe: no colours and no limit of width.
     #[cfg(test)]
     pub(crate) fn plain() -> Self {
-        Self { is_terminal: false, colours: false, width: None }
+        Self { colours: false, width: None }
     }
 
-    /// Whether a person looks at it, rather than a file or another program.
-    pub(crate) fn is_terminal(&self) -> bool {
-        self.is_terminal
-    }
 
     /// The text with this emphasis, where colours are shown.
     pub(crate) fn style(&self, style: Style, text: &str) -> String {
@@ -131,7 +125,7 @@ mod tests {
     fn styles_show_only_with_colours() {
         let plain = Output::plain();
         assert_eq!(plain.style(Style::Bad, "no"), "no");
-        let coloured = Output { is_terminal: true, colours: true, width: Some(80) };
+        let coloured = Output { colours: true, width: Some(80) };
         assert_eq!(coloured.style(Style::Bad, "no"), "\x1b[31mno\x1b[0m");
         assert_eq!(coloured.style(Style::Bold, ""), "");
     }

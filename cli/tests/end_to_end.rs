@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+#[allow(dead_code, reason = "shared with the other tests")]
 #[path = "support/collector.rs"]
 mod collector;
 #[path = "support/dataset.rs"]
@@ -10,8 +11,10 @@ mod dataset;
 mod gzip;
 #[path = "support/inspect.rs"]
 mod inspect;
+#[allow(dead_code, reason = "shared with the other tests")]
 #[path = "support/random.rs"]
 mod random;
+#[allow(dead_code, reason = "shared with the other tests")]
 #[path = "support/sandbox.rs"]
 mod sandbox;
 

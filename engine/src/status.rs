@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use crate::pipeline::{Engine, PipelineError};
-use crate::stores::ledger::{Counts, PartitionStatus, QuarantineGroup, SegmentEntry};
+use crate::stores::ledger::{
+    Counts, LedgerSnapshot, PartitionStatus, QuarantineGroup, SegmentEntry,
+};
 use crate::stores::warehouse::ModelProgress;
 
 /// Topic whose quarantined records are counted where they were quarantined first.
@@ -139,10 +141,8 @@ impl Engine {
     /// the state; a ledger or warehouse that does not is an error.
     pub async fn status(&self) -> Result<Status, PipelineError> {
         let stores = &self.stores;
-        let latest_sequence = stores.ledger.latest_sequence().await?;
-        let segments = stores.ledger.segments(0, latest_sequence).await?;
-        let partitions = stores.ledger.partitions().await?;
-        let groups = stores.ledger.quarantine_groups().await?;
+        let LedgerSnapshot { latest_sequence, segments, partitions, quarantine: groups } =
+            stores.ledger.snapshot().await?;
         let landing = landing_status(&segments, latest_sequence);
         let hot = stores.hot.count().await;
         let listed = stores.landing.list().await;

@@ -24,10 +24,10 @@ use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow_json::ReaderBuilder;
 use bytes::Bytes;
-use questlake_engine::project::contract::{ColumnType, EventContract, envelope, timestamp_type};
+use questlake_engine::project::contract::{ColumnType, EventContract, envelope};
 use questlake_engine::project::contract_parser::parse_contract;
 use questlake_engine::project::source::read_sources;
 use questlake_ingest::decode::{
@@ -290,7 +290,10 @@ fn union_schema(contracts: &[Arc<EventContract>]) -> SchemaRef {
         if column.column_type == ColumnType::Json {
             continue;
         }
-        let wanted = column.column_type.arrow_type();
+        let wanted = match column.column_type {
+            ColumnType::Timestamp => utc_timestamp(),
+            other => other.arrow_type(),
+        };
         let known = properties.entry(column.name.clone()).or_insert_with(|| wanted.clone());
         if *known != wanted {
             *known = DataType::Int64;
@@ -301,7 +304,7 @@ fn union_schema(contracts: &[Arc<EventContract>]) -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new(envelope::EVENT_ID, DataType::Utf8, true),
         Field::new(envelope::EVENT_TYPE, DataType::Utf8, true),
-        Field::new(envelope::EVENT_TIME, timestamp_type(), true),
+        Field::new(envelope::EVENT_TIME, utc_timestamp(), true),
         Field::new(envelope::PLAYER_ID, DataType::Utf8, true),
         Field::new(envelope::SESSION_ID, DataType::Utf8, true),
         Field::new(envelope::GAME, DataType::Utf8, true),
@@ -310,4 +313,9 @@ fn union_schema(contracts: &[Arc<EventContract>]) -> SchemaRef {
         Field::new(envelope::APP_VERSION, DataType::Utf8, true),
         Field::new(envelope::PROPERTIES, DataType::Struct(properties.into()), true),
     ]))
+}
+
+/// As Questlake's own type, but with the only kind of time zone that arrow-json knows.
+fn utc_timestamp() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()))
 }

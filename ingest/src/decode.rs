@@ -12,8 +12,8 @@
 //! - `event_id`, `event_type`, `player_id`: strings of 1 to 512 bytes. `event_time`: RFC 3339 or
 //!   epoch milliseconds, in the years 1970 to 9999, and not later than [`DecodeLimits::max_future`]
 //!   allows; of a fraction the digits beyond microseconds are cut off.
-//! - `session_id`, `game`, `platform`, `app_version`: strings of at most 512 bytes, or null.
-//!   `country`: two ASCII letters, stored in upper case, or null.
+//! - `session_id`, `game`, `platform`, `app_version`: strings of at most 512 bytes. `country`: two
+//!   ASCII letters, stored in upper case. All of them may be null or empty, which is stored as NULL.
 //! - `properties`: an object by the event type's contract. It may be absent or null if no column is
 //!   `NOT NULL`. What each column type accepts is told in
 //!   [`ColumnType`](questlake_engine::project::contract::ColumnType); integers may be written as

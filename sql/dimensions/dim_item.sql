@@ -14,7 +14,7 @@
 WITH
 -- Every mention of an item.
 mentions AS (
-    SELECT item_id, item_name, item_category AS category, NULL AS rarity, event_time
+    SELECT item_id, item_name, item_category AS category, CAST(NULL AS TEXT) AS rarity, event_time
     FROM events.purchase
     UNION ALL
     SELECT item_id, item_name, category, rarity, event_time

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use questlake_ingest::simulate::{FaultRates, SimulationOptions, Truth, simulate};
+use questlake_ingest::simulate::{FaultRates, Personas, SimulationOptions, Truth, simulate};
 use serde_json::Value;
 
 use crate::sandbox::Sandbox;
@@ -30,6 +30,17 @@ pub(crate) struct Keys {
     pub(crate) ad_impressions: BTreeSet<String>,
 }
 
+/// The bundled players, but ready to spend: else a small data set has hardly a purchase.
+fn spenders() -> Personas {
+    let bundled = include_str!("../../../ingest/personas.toml");
+    let lines = bundled.lines().map(|line| match line.split_once('=') {
+        Some((name, _)) if name.trim() == "purchase_chance" => "purchase_chance = 0.5".to_owned(),
+        _ => line.to_owned(),
+    });
+    let lines: Vec<String> = lines.collect();
+    Personas::parse(&lines.join("\n")).unwrap()
+}
+
 /// More of each fault than a live game sees, so that a small data set has all of them.
 fn many_faults() -> FaultRates {
     FaultRates { duplicates: 0.04, late: 0.03, out_of_order: 0.05, skewed: 0.01, malformed: 0.02 }
@@ -43,6 +54,7 @@ impl Dataset {
         options.days = days;
         options.seed = seed;
         options.faults = many_faults();
+        options.personas = spenders();
         Self::of(&options)
     }
 
@@ -68,11 +80,6 @@ impl Dataset {
     pub(crate) fn parts(&self, parts: usize) -> Vec<Vec<u8>> {
         let length = self.lines.len().div_ceil(parts);
         self.lines.chunks(length).map(<[Vec<u8>]>::concat).collect()
-    }
-
-    /// Writes the truth as a file of the sandbox.
-    pub(crate) fn write_truth(&self, sandbox: &Sandbox) -> PathBuf {
-        write_truth(sandbox, &self.truth)
     }
 }
 

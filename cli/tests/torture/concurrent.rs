@@ -35,6 +35,9 @@ fn run_round(seed: u64) {
     let mut loads = 0;
     while loads < 2 || !ingesters.iter_mut().all(Running::has_ended) {
         sandbox.etl();
+        // The accounts hold at any instant, not only when nobody writes.
+        let status = sandbox.status();
+        assert_eq!(status["accounting"]["adds_up"], true, "seed {seed}: {status}");
         loads += 1;
     }
     for ingester in ingesters {

@@ -219,6 +219,19 @@ pub struct PartitionStatus {
     pub updated_at: i64,
 }
 
+/// The ledger as of one instant, while others go on committing.
+#[derive(Debug, Clone, Default)]
+pub struct LedgerSnapshot {
+    /// Number of the latest commit that has a segment, 0 if there is none.
+    pub latest_sequence: i64,
+    /// Every segment, in commit order.
+    pub segments: Vec<SegmentEntry>,
+    /// Every partition.
+    pub partitions: Vec<PartitionStatus>,
+    /// Quarantined records by reason and event type, most frequent first.
+    pub quarantine: Vec<QuarantineGroup>,
+}
+
 /// The ledger. Every method ends within the store's time-outs.
 #[async_trait]
 pub trait Ledger: Send + Sync {
@@ -243,8 +256,8 @@ pub trait Ledger: Send + Sync {
     /// Quarantined records by number.
     async fn quarantine(&self, filter: &QuarantineFilter) -> StoreResult<Vec<QuarantineEntry>>;
 
-    /// Quarantined records by reason and event type, most frequent first.
-    async fn quarantine_groups(&self) -> StoreResult<Vec<QuarantineGroup>>;
+    /// All that the accounting is made of, as of one instant.
+    async fn snapshot(&self) -> StoreResult<LedgerSnapshot>;
 
     /// How messages name this store.
     fn name(&self) -> String;

@@ -285,8 +285,12 @@ fn read_text(
         read_string(bytes, position + 1, arena).map_err(|fault| fault.at_field(FIELDS[field]))?;
     let length = text.len();
     // Below zero wraps around, so that this tests for both bounds.
-    if length.wrapping_sub(1) >= MAX_ENVELOPE_TEXT && (length > 0 || is_required) {
-        return Err(bad_length(field, length));
+    if length.wrapping_sub(1) >= MAX_ENVELOPE_TEXT {
+        if length > 0 || is_required {
+            return Err(bad_length(field, length));
+        }
+        // Some senders write "" for what they do not know; as a session's name it would join all.
+        return Ok((TextSpan::ABSENT, end));
     }
     Ok((text, end))
 }

@@ -23,7 +23,7 @@ use crate::error::IngestError;
 /// Bytes read at a time.
 const READ_BYTES: usize = 1 << 20;
 
-/// Times that a file taken over by another process is claimed again.
+/// Times that a file taken over by another process is claimed without a commit in between.
 const MAX_CLAIMS: u32 = 5;
 
 /// Bounds of a micro-batch.
@@ -67,9 +67,11 @@ pub async fn ingest_file(
     progress: Arc<FileProgress>,
 ) -> Result<FileOutcome, IngestError> {
     let mut outcome = FileOutcome::default();
-    for attempt in 1..=MAX_CLAIMS {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
         let start = start_file(ingester, path).await?;
-        if attempt == 1 {
+        if outcome.topic.is_empty() {
             outcome.topic = start.claim.topic.to_string();
             outcome.skipped_bytes = start.position;
         }
@@ -80,28 +82,37 @@ pub async fn ingest_file(
             tokio::task::spawn_blocking(move || read_file(&path, start, bounds, &progress, &sender))
         };
         let counts = &mut outcome.counts;
+        let mut has_moved = false;
         let result = ingest_stream(ingester, receiver, |batch| {
+            has_moved = true;
             counts.add(&batch.counts);
             progress.records.fetch_add(batch.counts.consumed, Ordering::Relaxed);
         })
         .await;
-        let read = reading.await.map_err(|error| crate::batch::aborted("reading a file", &error))?;
+        let read =
+            reading.await.map_err(|error| crate::batch::aborted("reading a file", &error))?;
         match result {
-            Err(error) if error.is_fenced() && attempt < MAX_CLAIMS => {
-                warn!(topic, attempt, "{topic} was taken over by another process; claiming it again");
-                tokio::time::sleep(Duration::from_millis(50) * attempt).await;
-            }
             Err(error) if error.is_fenced() => {
-                return Err(IngestError::Contended { topic, partition });
+                // Processes that take turns all get on; one that never commits is stuck.
+                if has_moved {
+                    attempt = 1;
+                }
+                if attempt >= MAX_CLAIMS {
+                    return Err(IngestError::Contended { topic, partition });
+                }
+                warn!(
+                    topic,
+                    attempt, "{topic} was taken over by another process; claiming it again"
+                );
+                tokio::time::sleep(Duration::from_millis(50) * attempt).await;
             }
             Err(error) => return Err(error),
             Ok(()) => {
                 outcome.stopped = read == ReadEnd::Stopped;
-                break;
+                return Ok(outcome);
             }
         }
     }
-    Ok(outcome)
 }
 
 /// Where reading begins.
@@ -260,11 +271,7 @@ fn read_batches(
 
 /// Reads until the batch is full; returns whether the content has ended. A batch holds at least one
 /// line: a line that is longer than a batch makes the batch longer.
-fn fill(
-    content: &mut dyn Read,
-    data: &mut Vec<u8>,
-    bounds: BatchBounds,
-) -> std::io::Result<bool> {
+fn fill(content: &mut dyn Read, data: &mut Vec<u8>, bounds: BatchBounds) -> std::io::Result<bool> {
     let mut lines = memchr::memchr_iter(b'\n', data).count();
     loop {
         if lines >= bounds.records || (data.len() >= bounds.bytes && lines > 0) {

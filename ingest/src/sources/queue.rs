@@ -245,7 +245,10 @@ impl Worker {
             match self.queue_and_take_in(records).await {
                 Ok(outcome) => answer_all(batch, &outcome),
                 Err(failure) => {
-                    error!(topic = &*self.claim.topic, "queued events could not be taken in: {failure}");
+                    error!(
+                        topic = &*self.claim.topic,
+                        "queued events could not be taken in: {failure}"
+                    );
                     in_doubt = true;
                     answer_failed(batch, failure);
                 }
@@ -409,11 +412,9 @@ fn answer_all(batch: Vec<Waiting>, outcome: &BatchOutcome) {
                 detail: rejection.detail.clone(),
             })
             .collect();
-        let duplicates = outcome
-            .duplicates
-            .iter()
-            .filter(|record| range.contains(&(**record as usize)))
-            .count() as u64;
+        let duplicates =
+            outcome.duplicates.iter().filter(|record| range.contains(&(**record as usize))).count()
+                as u64;
         let quarantined = refused.len() as u64;
         let consumed = count as u64;
         let counts = Counts {

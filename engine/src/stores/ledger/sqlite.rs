@@ -8,9 +8,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
 
 use super::{
-    BatchCommit, Claim, ContentMark, Counts, Ledger, PartitionStatus, PositionAdvance,
-    QuarantineEntry, QuarantineFilter, QuarantineGroup, QuarantineState, QuarantinedRecord,
-    ReplayOutcome, SealedSegment, SegmentEntry,
+    BatchCommit, Claim, ContentMark, Counts, Ledger, LedgerSnapshot, PartitionStatus,
+    PositionAdvance, QuarantineEntry, QuarantineFilter, QuarantineGroup, QuarantineState,
+    QuarantinedRecord, ReplayOutcome, SealedSegment, SegmentEntry,
 };
 use crate::failpoint;
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
@@ -88,13 +88,12 @@ impl Ledger for SqliteLedger {
             .with_writer(OPERATION, move |connection| {
                 commit(connection, &batch).map_err(|failure| match failure {
                     CommitFailure::Sqlite(error) => database.error(OPERATION, error),
-                    CommitFailure::Fenced(what) => StoreError::new(
-                        database.store(),
-                        OPERATION,
-                        StoreErrorKind::Fenced,
-                        what,
-                    )
-                    .with_advice("nothing was written; another process goes on from its position"),
+                    CommitFailure::Fenced(what) => {
+                        StoreError::new(database.store(), OPERATION, StoreErrorKind::Fenced, what)
+                            .with_advice(
+                                "nothing was written; another process goes on from its position",
+                            )
+                    }
                     CommitFailure::Injected(failure) => StoreError::new(
                         database.store(),
                         OPERATION,
@@ -120,26 +119,11 @@ impl Ledger for SqliteLedger {
     }
 
     async fn partitions(&self) -> StoreResult<Vec<PartitionStatus>> {
-        self.read("read the partitions", |connection| {
-            connection
-                .prepare(
-                    "SELECT topic, partition, epoch, next_offset, consumed, landed, duplicates, \
-                     quarantined, head_hash, prefix_hash, updated_at \
-                     FROM meta_partitions ORDER BY topic, partition",
-                )?
-                .query_map([], partition_from_row)?
-                .collect()
-        })
-        .await
+        self.read("read the partitions", read_partitions).await
     }
 
     async fn latest_sequence(&self) -> StoreResult<i64> {
-        self.read("read the latest commit", |connection| {
-            connection.query_row("SELECT coalesce(max(sequence), 0) FROM meta_segments", [], |row| {
-                row.get(0)
-            })
-        })
-        .await
+        self.read("read the latest commit", read_latest_sequence).await
     }
 
     async fn segments(&self, after: i64, through: i64) -> StoreResult<Vec<SegmentEntry>> {
@@ -153,23 +137,17 @@ impl Ledger for SqliteLedger {
             .await
     }
 
-    async fn quarantine_groups(&self) -> StoreResult<Vec<QuarantineGroup>> {
-        self.read("count the quarantine", |connection| {
-            connection
-                .prepare(
-                    "SELECT reason, event_type, sum(state = 'open'), sum(state = 'replayed') \
-                     FROM meta_quarantine GROUP BY reason, event_type \
-                     ORDER BY count(*) DESC, reason, event_type",
-                )?
-                .query_map([], |row| {
-                    Ok(QuarantineGroup {
-                        reason: row.get(0)?,
-                        event_type: row.get(1)?,
-                        open: row.get(2)?,
-                        replayed: row.get(3)?,
-                    })
-                })?
-                .collect()
+    async fn snapshot(&self) -> StoreResult<LedgerSnapshot> {
+        self.read("read the accounts", |connection| {
+            // One transaction: all of its reads see the same commits.
+            let transaction = connection.unchecked_transaction()?;
+            let latest_sequence = read_latest_sequence(&transaction)?;
+            Ok(LedgerSnapshot {
+                latest_sequence,
+                segments: read_segments(&transaction, 0, latest_sequence)?,
+                partitions: read_partitions(&transaction)?,
+                quarantine: read_quarantine_groups(&transaction)?,
+            })
         })
         .await
     }
@@ -253,7 +231,9 @@ fn insert_segment(
     now: i64,
 ) -> rusqlite::Result<i64> {
     transaction
-        .prepare_cached("INSERT INTO meta_segments (name, bytes, committed_at) VALUES (?1, ?2, ?3)")?
+        .prepare_cached(
+            "INSERT INTO meta_segments (name, bytes, committed_at) VALUES (?1, ?2, ?3)",
+        )?
         .execute((&segment.name, segment.bytes, now))?;
     let sequence = transaction.last_insert_rowid();
     let mut insert_section = transaction.prepare_cached(
@@ -333,6 +313,40 @@ fn finish_replays(
         }
     }
     Ok(())
+}
+
+fn read_partitions(connection: &Connection) -> rusqlite::Result<Vec<PartitionStatus>> {
+    connection
+        .prepare(
+            "SELECT topic, partition, epoch, next_offset, consumed, landed, duplicates, \
+             quarantined, head_hash, prefix_hash, updated_at \
+             FROM meta_partitions ORDER BY topic, partition",
+        )?
+        .query_map([], partition_from_row)?
+        .collect()
+}
+
+fn read_latest_sequence(connection: &Connection) -> rusqlite::Result<i64> {
+    connection
+        .query_row("SELECT coalesce(max(sequence), 0) FROM meta_segments", [], |row| row.get(0))
+}
+
+fn read_quarantine_groups(connection: &Connection) -> rusqlite::Result<Vec<QuarantineGroup>> {
+    connection
+        .prepare(
+            "SELECT reason, event_type, sum(state = 'open'), sum(state = 'replayed') \
+             FROM meta_quarantine GROUP BY reason, event_type \
+             ORDER BY count(*) DESC, reason, event_type",
+        )?
+        .query_map([], |row| {
+            Ok(QuarantineGroup {
+                reason: row.get(0)?,
+                event_type: row.get(1)?,
+                open: row.get(2)?,
+                replayed: row.get(3)?,
+            })
+        })?
+        .collect()
 }
 
 fn read_segments(

@@ -88,6 +88,20 @@ pub(super) fn mark_stale(
     Ok(marks)
 }
 
+/// Marks all of every consumer stale. Returns the number of marks.
+pub(super) fn mark_all(
+    transaction: &Transaction<'_>,
+    table: &TableDefinition,
+    watches: &[Watch],
+) -> rusqlite::Result<u64> {
+    let mut insert = transaction
+        .prepare("INSERT INTO meta_stale (consumer, source, day) VALUES (?1, ?2, NULL)")?;
+    for watch in watches {
+        insert.execute((&watch.consumer, &table.name))?;
+    }
+    Ok(watches.len() as u64)
+}
+
 fn mark_all_if_changed(
     transaction: &Transaction<'_>,
     table: &TableDefinition,

@@ -7,7 +7,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 
-use super::changes::{latest_day, mark_stale, remember_old_rows};
+use super::changes::{latest_day, mark_all, mark_stale, remember_old_rows};
 use super::statements::{
     append, create_partition_index, create_stage, create_table, insert_stage, quote, upsert,
 };
@@ -182,7 +182,7 @@ fn publish(
     let recreate = publication.mode == LoadMode::ReplaceAll
         && !has_same_columns(table, &existing_columns(&transaction, &table.name)?);
     if recreate {
-        // The old rows have other columns, so they cannot be compared: all of it has changed.
+        // The old rows have other columns, so they cannot be compared.
         transaction.execute_batch(&format!("DROP TABLE main.{}", quote(&table.name)))?;
         transaction.execute_batch(&create_table(table))?;
         if let Some(index) = create_partition_index(table) {
@@ -196,19 +196,17 @@ fn publish(
             insert.execute([date_text(*day)])?;
         }
     }
-    let latest_before = latest_day(&transaction, table)?;
-    remember_old_rows(&transaction, table, &publication.mode)?;
-    put_staged_rows(&transaction, table, &publication.mode)?;
-    let mut stale_marks = mark_stale(&transaction, table, &publication.watches, latest_before)?;
-    if recreate {
-        for watch in &publication.watches {
-            stale_marks += 1;
-            transaction.execute(
-                "INSERT INTO meta_stale (consumer, source, day) VALUES (?1, ?2, NULL)",
-                (&watch.consumer, &table.name),
-            )?;
-        }
-    }
+    // Before a first load there is nothing to compare with: all of what is downstream is stale.
+    let all_changed = recreate || publication.expected.is_none();
+    let stale_marks = if all_changed {
+        put_staged_rows(&transaction, table, &publication.mode)?;
+        mark_all(&transaction, table, &publication.watches)?
+    } else {
+        let latest_before = latest_day(&transaction, table)?;
+        remember_old_rows(&transaction, table, &publication.mode)?;
+        put_staged_rows(&transaction, table, &publication.mode)?;
+        mark_stale(&transaction, table, &publication.watches, latest_before)?
+    };
     save_progress(&transaction, publication)?;
     let rows_in_table = transaction.query_row(
         &format!("SELECT count(*) FROM main.{}", quote(&table.name)),

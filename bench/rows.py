@@ -1,0 +1,311 @@
+"""The rows of the benchmark: each function measures one thing and returns its lines."""
+
+import datetime
+import shutil
+import sqlite3
+from pathlib import Path
+
+import data
+from measure import Run, median, progress, run, run_script
+from report import Row
+from settings import Settings
+
+# Days of the growth row's history, and how many times longer the long one is. Both are longer than
+# the 30 days that marts look back, so that only the length of the history differs.
+SHORT_HISTORY_DAYS = 36
+GROWTH = 10
+INCREMENTS = 3
+
+JOB_EVENTS = 1_000_000
+
+
+def decode(settings: Settings) -> list[Row]:
+    """NDJSON bytes to typed columns, with one thread and with two."""
+    file = data.simulated(settings, data.players_for(settings.events, data.EVENTS_PER_MONTH), 30)
+    size = file.stat().st_size
+    rows = []
+    for threads in (1, 2):
+        figures: dict[str, float] = {}
+        details: dict[str, dict] = {}
+        for contender in ("questlake", "arrow-json", "DuckDB", "Polars"):
+            progress(f"decode: {contender}, {threads} threads …")
+            outcomes = []
+            for _ in range(settings.repeat):
+                data.warm(file)
+                outcomes.append(_decode_once(settings, contender, threads, file))
+            seconds = median([outcome["seconds"] for outcome in outcomes])
+            figures[contender] = size / 1e6 / seconds
+            details[contender] = {
+                "seconds": [outcome["seconds"] for outcome in outcomes],
+                "events_per_second": outcomes[0]["rows"] / seconds,
+                "peak_mib": max(outcome["peak_mib"] for outcome in outcomes),
+                "rows": outcomes[0]["rows"],
+            }
+        thread = "thread" if threads == 1 else "threads"
+        rows.append(
+            Row(
+                name=f"decode, {threads} {thread}",
+                unit="MB/s",
+                questlake=figures.pop("questlake"),
+                peers=figures,
+                aim=2.0,
+                note="the peers read one union schema, Polars decimals as doubles; "
+                "only Questlake checks contracts",
+                details={"bytes": size, **details},
+            )
+        )
+    return rows
+
+
+def _decode_once(settings: Settings, contender: str, threads: int, file: Path) -> dict:
+    if contender in ("questlake", "arrow-json"):
+        ended = run([
+            settings.decode_bench, "--file", file, "--project", settings.project,
+            "--contender", contender, "--threads", threads, "--repeat", 1,
+        ])  # fmt: skip
+        return {**data.last_json(ended.output), "peak_mib": ended.peak_mib}
+    outcome, peak = run_script(
+        "decode_peer.py", contender.lower(), file, settings.project, threads
+    )
+    return {**outcome, "peak_mib": peak}
+
+
+def ingest(settings: Settings) -> list[Row]:
+    """File to sealed segments, hot store and ledger, beside SQLite's own copy of the hot store."""
+    file = data.simulated(settings, data.players_for(settings.events, data.EVENTS_PER_MONTH), 30)
+    progress("ingest …")
+    loaded = _ingested(settings, file)
+    progress("ingest: copying the documents with SQLite …")
+    copied, _ = run_script("copy_hot.py", loaded.folder / "hot.db", settings.work / "copy.db")
+    return [
+        Row(
+            name="ingest, file → segments + hot store",
+            unit="events/s",
+            questlake=loaded.events / loaded.ended.seconds,
+            peers={"INSERT … SELECT in SQLite": copied["rows"] / copied["seconds"]},
+            aim=0.9,
+            note="the peer copies the finished hot store into a new one with the same indexes, "
+            "in as many transactions; it decodes and seals nothing",
+            details={
+                "events": loaded.events,
+                "seconds": loaded.ended.seconds,
+                "peak_mib": loaded.ended.peak_mib,
+            },
+        )
+    ]
+
+
+class _Loaded:
+    def __init__(self, folder: Path, events: int, ended: Run) -> None:
+        self.folder = folder
+        self.events = events
+        self.ended = ended
+
+
+_kept_ingest: dict[Path, _Loaded] = {}
+
+
+def _ingested(settings: Settings, file: Path) -> _Loaded:
+    """The file in a fresh data folder; the rows of one run share it."""
+    if file not in _kept_ingest:
+        folder = _fresh_folder(settings, "loaded")
+        data.warm(file)
+        ended = _questlake(settings, folder, "ingest", "--format", "json", "--file", file)
+        totals = data.last_json(ended.output)["totals"]
+        if totals["landed"] != totals["consumed"]:
+            raise SystemExit(f"simulated events did not all land: {totals}")
+        _kept_ingest[file] = _Loaded(folder, totals["landed"], ended)
+    return _kept_ingest[file]
+
+
+def etl(settings: Settings) -> list[Row]:
+    """Landing to star schema in SQLite: every model of the project, from nothing."""
+    file = data.simulated(settings, data.players_for(settings.events, data.EVENTS_PER_MONTH), 30)
+    progress("etl: ingesting …")
+    loaded = _ingested(settings, file)
+    runs = []
+    for _ in range(settings.repeat):
+        progress("etl: Questlake …")
+        folder = _fresh_folder(settings, "etl")
+        shutil.copy(loaded.folder / "warehouse.db", folder / "warehouse.db")
+        (folder / "landing").symlink_to(loaded.folder / "landing")
+        runs.append(_questlake(settings, folder, "etl", "run", "--format", "json"))
+    warehouse = folder / "warehouse.db"
+    _checkpoint(warehouse)
+    parquet = data.as_parquet(settings, file)
+    peers: dict[str, float] = {}
+    details: dict[str, object] = {
+        "questlake": {
+            "seconds": [ended.seconds for ended in runs],
+            "peak_mib": max(ended.peak_mib for ended in runs),
+            "report": data.last_json(runs[-1].output),
+        }
+    }
+    for peer, name in (("duckdb", "DuckDB"), ("polars", "Polars, no marts"), ("sqlite", "raw")):
+        outcomes = []
+        for _ in range(settings.repeat):
+            progress(f"etl: {name} …")
+            target = settings.work / f"{peer}.db"
+            outcome, peak = run_script("etl_peer.py", peer, parquet, target, warehouse)
+            outcomes.append({**outcome, "peak_mib": peak})
+        peers[name] = median([outcome["seconds"] for outcome in outcomes])
+        details[peer] = outcomes
+    raw = peers.pop("raw")
+    questlake = median([ended.seconds for ended in runs])
+    return [
+        Row(
+            name="ETL, landing → star schema",
+            unit="s",
+            questlake=questlake,
+            peers=peers,
+            aim=2.0,
+            lower_is_better=True,
+            note="peers read Parquet (Snappy) of the same columns and write through Python's "
+            "sqlite3; starting the program counts for Questlake only"
+            + _differences(details),
+            details=details,
+        ),
+        Row(
+            name="ETL, beside writing alone",
+            unit="s",
+            questlake=questlake,
+            peers={"executemany of the same rows": raw},
+            aim=0.7,
+            lower_is_better=True,
+        ),
+    ]
+
+
+def _differences(details: dict) -> str:
+    found = []
+    for peer in ("duckdb", "polars", "sqlite"):
+        for table, rows in details[peer][-1]["differing_rows"].items():
+            if rows:
+                found.append(f"{peer} {table} {rows}")
+    return f"; rows that differ: {', '.join(found)}" if found else "; all tables are equal"
+
+
+def growth(settings: Settings) -> list[Row]:
+    """The same days of events after a short and after a ten times longer history."""
+    days = SHORT_HISTORY_DAYS * GROWTH
+    players = data.players_for(settings.events, data.EVENTS_PER_YEAR)
+    file = data.simulated(settings, players, days + INCREMENTS)
+    start = datetime.date.fromisoformat(data.START)
+    cuts = [days - SHORT_HISTORY_DAYS, *range(days, days + INCREMENTS)]
+    progress("growth: cutting the events into days …")
+    parts = data.split_at_days(
+        file,
+        [str(start + datetime.timedelta(days=cut)) for cut in cuts],
+        settings.work / "growth-events",
+    )
+    older, recent, *increments = parts
+    steps: dict[str, dict[str, list[Run]]] = {}
+    history: dict[str, list[Path]] = {"short": [recent], "long": [older, recent]}
+    for length, files in history.items():
+        progress(f"growth: loading the {length} history …")
+        folder = _fresh_folder(settings, f"growth-{length}")
+        _questlake(settings, folder, "ingest", "--file", *files)
+        _questlake(settings, folder, "etl", "run")
+        steps[length] = {"ingest": [], "etl run": []}
+        for increment in increments:
+            progress(f"growth: one more day after the {length} history …")
+            steps[length]["ingest"].append(
+                _questlake(settings, folder, "ingest", "--file", increment)
+            )
+            steps[length]["etl run"].append(_questlake(settings, folder, "etl", "run"))
+    rows = []
+    for step in ("ingest", "etl run"):
+        times = {
+            length: median([ended.seconds for ended in steps[length][step]]) for length in steps
+        }
+        peaks = {
+            length: max(ended.peak_mib for ended in steps[length][step]) for length in steps
+        }
+        rows.append(
+            Row(
+                name=f"growth, {step} of a day after {GROWTH} × the history",
+                unit="× the time",
+                questlake=times["long"] / times["short"],
+                peers={},
+                aim=1.10,
+                lower_is_better=True,
+                note=f"{times['short']:.2f} s → {times['long']:.2f} s, peak memory "
+                f"{peaks['short']:.0f} → {peaks['long']:.0f} MiB",
+                details={
+                    "players": players,
+                    "history_days": [SHORT_HISTORY_DAYS, days],
+                    "increment_events": [data.lines(part) for part in increments],
+                    "seconds": {
+                        length: [ended.seconds for ended in steps[length][step]] for length in steps
+                    },
+                    "peak_mib": peaks,
+                },
+            )
+        )
+    return rows
+
+
+def job(settings: Settings) -> list[Row]:
+    """Simulate, ingest, transform and verify a million events, each by its own command."""
+    events = min(JOB_EVENTS, settings.events)
+    players = data.players_for(events, data.EVENTS_PER_MONTH) + 1
+    folder = _fresh_folder(settings, "job")
+    file, truth = folder / "events.ndjson", folder / "truth.json"
+    progress("job …")
+    simulation = [*data.simulate_command(settings, players, 30, file), "--truth", truth]
+    ended = {
+        "simulate": run(simulation),
+        "ingest": _questlake(settings, folder, "ingest", "--file", file),
+        "etl run": _questlake(settings, folder, "etl", "run"),
+        "verify": _questlake(settings, folder, "verify", "--truth", truth),
+    }
+    peak = max(step.peak_mib for step in ended.values())
+    steps = ", ".join(f"{name} {step.seconds:.1f} s" for name, step in ended.items())
+    details = {
+        name: {"seconds": step.seconds, "peak_mib": step.peak_mib} for name, step in ended.items()
+    }
+    count = data.lines(file)
+    return [
+        Row(
+            name="job, simulate → ingest → etl → verify",
+            unit="s",
+            questlake=sum(step.seconds for step in ended.values()),
+            peers={},
+            aim=30.0,
+            lower_is_better=True,
+            note=f"{count:,} events: {steps}",
+            details=details,
+        ),
+        Row(
+            name="job, peak memory of any step",
+            unit="MiB",
+            questlake=peak,
+            peers={},
+            aim=1024.0,
+            lower_is_better=True,
+        ),
+    ]
+
+
+def _questlake(settings: Settings, folder: Path, *arguments: object) -> Run:
+    return run(
+        [settings.questlake, "--project", settings.project, "--data", folder, *arguments],
+        QUESTLAKE_LOG="warn",
+    )
+
+
+def _fresh_folder(settings: Settings, name: str) -> Path:
+    folder = settings.work / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _checkpoint(database: Path) -> None:
+    """Brings what is in the write-ahead log into the file, so that others may read it alone."""
+    connection = sqlite3.connect(database)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+
+ALL = {"decode": decode, "ingest": ingest, "etl": etl, "growth": growth, "job": job}

@@ -1,0 +1,31 @@
+"""What a run of the benchmarks is given: sizes, places, programs. All of it by environment."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    project: Path
+    questlake: Path
+    decode_bench: Path
+    cache: Path
+    work: Path
+    events: int
+    repeat: int
+    rows: list[str]
+
+
+def from_environment() -> Settings:
+    cache = Path(os.environ["BENCH_CACHE"])
+    return Settings(
+        project=Path(__file__).resolve().parent.parent,
+        questlake=Path(os.environ["BENCH_QUESTLAKE"]),
+        decode_bench=Path(os.environ["BENCH_DECODE"]),
+        cache=cache,
+        work=Path(os.environ.get("BENCH_WORK", cache / "work")),
+        events=int(os.environ.get("BENCH_EVENTS", "5700000")),
+        repeat=int(os.environ.get("BENCH_REPEAT", "3")),
+        rows=os.environ.get("BENCH_ROWS", "decode ingest etl growth job").split(),
+    )

@@ -1,0 +1,53 @@
+//! One suite per store trait. Every implementation passes the same suite.
+
+#[path = "store_contracts/hot.rs"]
+mod hot;
+#[path = "store_contracts/landing.rs"]
+mod landing;
+#[path = "store_contracts/ledger.rs"]
+mod ledger;
+#[path = "store_contracts/warehouse.rs"]
+mod warehouse;
+
+mod embedded {
+    use questlake_engine::stores::hot::sqlite::SqliteHotStore;
+    use questlake_engine::stores::landing::local::LocalLanding;
+    use questlake_engine::stores::ledger::sqlite::SqliteLedger;
+    use questlake_engine::stores::warehouse::sqlite::SqliteWarehouse;
+
+    use super::{hot, landing, ledger, warehouse};
+
+    #[tokio::test]
+    async fn hot_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hot.db");
+        let store = SqliteHotStore::open(&path).unwrap();
+        hot::suite(&store).await;
+        // What was inserted is there for the next process.
+        hot::suite_after_reopening(&SqliteHotStore::open(&path).unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn landing_store() {
+        let folder = tempfile::tempdir().unwrap();
+        landing::suite(&LocalLanding::open(folder.path()).unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn ledger_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let database =
+            SqliteWarehouse::open_database(&folder.path().join("warehouse.db")).unwrap();
+        let first = SqliteLedger::open(database.clone()).unwrap();
+        let second = SqliteLedger::open(database).unwrap();
+        ledger::suite(&first, &second).await;
+    }
+
+    #[tokio::test]
+    async fn warehouse_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let database =
+            SqliteWarehouse::open_database(&folder.path().join("warehouse.db")).unwrap();
+        warehouse::suite(&SqliteWarehouse::open(database).unwrap()).await;
+    }
+}

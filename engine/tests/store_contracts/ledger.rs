@@ -1,0 +1,167 @@
+//! What every ledger does, seen by two processes.
+
+use std::collections::BTreeMap;
+
+use questlake_engine::stores::landing::segment::Section;
+use questlake_engine::stores::ledger::{
+    BatchCommit, Claim, ContentMark, Counts, Ledger, PositionAdvance, QuarantineFilter,
+    QuarantineState, QuarantinedRecord, ReplayOutcome, SealedSegment,
+};
+use questlake_engine::stores::hot::PhysicalKey;
+
+fn counts(landed: u64, duplicates: u64, quarantined: u64) -> Counts {
+    Counts { consumed: landed + duplicates + quarantined, landed, duplicates, quarantined }
+}
+
+fn advance(claim: &Claim, next_offset: i64, counts: Counts) -> PositionAdvance {
+    let content = Some(ContentMark { head_hash: 7, prefix_hash: u128::MAX });
+    PositionAdvance { claim: claim.clone(), next_offset, counts, content }
+}
+
+fn segment(name: &str) -> SealedSegment {
+    let section = |event_type: &str, offset, days: &[(i32, u64)]| Section {
+        event_type: event_type.to_owned(),
+        contract_version: u64::MAX,
+        offset,
+        length: 100,
+        checksum: u64::MAX - 1,
+        rows_by_date: days.iter().copied().collect::<BTreeMap<_, _>>(),
+    };
+    SealedSegment {
+        name: name.to_owned(),
+        bytes: 1000,
+        sections: vec![
+            section("purchase", 64, &[(20_000, 5), (20_001, 1)]),
+            section("ad_impression", 192, &[(20_000, 2)]),
+        ],
+    }
+}
+
+fn record(offset: i64, reason: &str) -> QuarantinedRecord {
+    QuarantinedRecord {
+        key: PhysicalKey { topic: "t".into(), partition: 0, offset },
+        raw: vec![0, 255, b'x'],
+        reason: reason.to_owned(),
+        detail: "what is wrong".to_owned(),
+        event_type: (offset == 4).then(|| "purchase".to_owned()),
+        contract_version: Some(u64::MAX),
+    }
+}
+
+pub(crate) async fn suite(ledger: &dyn Ledger, other: &dyn Ledger) {
+    claims_are_fenced(ledger, other).await;
+    commits_are_whole(ledger).await;
+    quarantine_is_kept(ledger).await;
+}
+
+async fn claims_are_fenced(ledger: &dyn Ledger, other: &dyn Ledger) {
+    let old = ledger.claim("t", 0).await.unwrap();
+    assert_eq!((old.epoch, old.next_offset), (1, 0));
+    let new = other.claim("t", 0).await.unwrap();
+    assert_eq!((new.epoch, new.next_offset), (2, 0));
+    // The zombie's commit writes nothing, not even its segment.
+    let zombie = BatchCommit {
+        segment: Some(segment("zombie")),
+        advances: vec![advance(&old, 5, counts(5, 0, 0))],
+        ..BatchCommit::default()
+    };
+    assert!(ledger.commit(zombie).await.unwrap_err().is_fenced());
+    assert_eq!(ledger.latest_sequence().await.unwrap(), 0);
+    assert_eq!(ledger.position("t", 0).await.unwrap(), Some(0));
+    assert_eq!(ledger.position("t", 1).await.unwrap(), None);
+    // The right epoch at the wrong position is refused too: a batch cannot be committed twice.
+    let commit = BatchCommit {
+        advances: vec![advance(&new, 3, counts(2, 1, 0))],
+        ..BatchCommit::default()
+    };
+    other.commit(commit.clone()).await.unwrap();
+    assert!(other.commit(commit).await.unwrap_err().is_fenced());
+    assert_eq!(ledger.position("t", 0).await.unwrap(), Some(3));
+}
+
+async fn commits_are_whole(ledger: &dyn Ledger) {
+    let claim = ledger.claim("t", 0).await.unwrap();
+    let another = ledger.claim("t", 1).await.unwrap();
+    let mut stale = another.clone();
+    stale.next_offset = 99;
+    // One partition that cannot move keeps the other from moving.
+    let torn = BatchCommit {
+        segment: Some(segment("torn")),
+        advances: vec![advance(&claim, 4, counts(1, 0, 0)), advance(&stale, 100, counts(1, 0, 0))],
+        quarantined: vec![record(9, "torn")],
+        ..BatchCommit::default()
+    };
+    assert!(ledger.commit(torn).await.is_err());
+    assert_eq!(ledger.position("t", 0).await.unwrap(), Some(3));
+    let whole = BatchCommit {
+        segment: Some(segment("one")),
+        advances: vec![
+            advance(&claim, 6, counts(1, 0, 2)),
+            advance(&another, 8, counts(7, 1, 0)),
+        ],
+        quarantined: vec![record(4, "missing_field"), record(5, "malformed_json")],
+        ..BatchCommit::default()
+    };
+    let first = ledger.commit(whole).await.unwrap();
+    let mut next = another;
+    next.next_offset = 8;
+    let later = BatchCommit {
+        segment: Some(segment("two")),
+        advances: vec![advance(&next, 9, counts(1, 0, 0))],
+        ..BatchCommit::default()
+    };
+    let second = ledger.commit(later).await.unwrap();
+    assert!(second > first);
+    assert_eq!(ledger.latest_sequence().await.unwrap(), second);
+    let entries = ledger.segments(0, second).await.unwrap();
+    assert_eq!(entries.len(), 2);
+    assert_eq!(entries[0].segment, segment("one"));
+    assert_eq!(ledger.segments(first, second).await.unwrap()[0].segment.name, "two");
+    assert_eq!(ledger.segments(0, first).await.unwrap().len(), 1);
+    let partitions = ledger.partitions().await.unwrap();
+    assert_eq!(partitions.len(), 2);
+    assert_eq!(partitions[0].counts, counts(3, 1, 2));
+    assert_eq!(partitions[0].content.as_ref().map(|mark| mark.prefix_hash), Some(u128::MAX));
+    assert!(partitions.iter().all(|partition| partition.counts.adds_up()));
+}
+
+async fn quarantine_is_kept(ledger: &dyn Ledger) {
+    let all = QuarantineFilter { limit: 10, ..QuarantineFilter::default() };
+    let entries = ledger.quarantine(&all).await.unwrap();
+    assert_eq!(entries.len(), 2);
+    assert_eq!(entries[0].record, record(4, "missing_field"));
+    let by_type = QuarantineFilter { event_type: Some("purchase".into()), ..all.clone() };
+    assert_eq!(ledger.quarantine(&by_type).await.unwrap().len(), 1);
+    let by_reason = QuarantineFilter { reason: Some("malformed_json".into()), ..all.clone() };
+    assert_eq!(ledger.quarantine(&by_reason).await.unwrap()[0].id, entries[1].id);
+    // A replay closes a record once.
+    let claim = ledger.claim("replay", 0).await.unwrap();
+    let outcome = |quarantine_id, refused: Option<&str>| ReplayOutcome {
+        quarantine_id,
+        refused: refused.map(|reason| (reason.to_owned(), "again".to_owned())),
+    };
+    let replay = BatchCommit {
+        advances: vec![advance(&claim, 2, counts(1, 0, 1))],
+        replays: vec![outcome(entries[0].id, None), outcome(entries[1].id, Some("wrong_type"))],
+        ..BatchCommit::default()
+    };
+    ledger.commit(replay).await.unwrap();
+    let mut next = claim;
+    next.next_offset = 2;
+    let twice = BatchCommit {
+        advances: vec![advance(&next, 3, counts(1, 0, 0))],
+        replays: vec![outcome(entries[0].id, None)],
+        ..BatchCommit::default()
+    };
+    assert!(ledger.commit(twice).await.unwrap_err().is_fenced());
+    assert_eq!(ledger.position("replay", 0).await.unwrap(), Some(2));
+    let open = ledger.quarantine(&all).await.unwrap();
+    assert_eq!(open.len(), 1);
+    assert_eq!((open[0].record.reason.as_str(), open[0].attempts), ("wrong_type", 1));
+    let with_replayed = QuarantineFilter { include_replayed: true, ..all };
+    let states: Vec<QuarantineState> =
+        ledger.quarantine(&with_replayed).await.unwrap().iter().map(|entry| entry.state).collect();
+    assert_eq!(states, [QuarantineState::Replayed, QuarantineState::Open]);
+    let groups = ledger.snapshot().await.unwrap().quarantine;
+    assert_eq!(groups.iter().map(|group| (group.open, group.replayed)).max(), Some((1, 0)));
+}

@@ -1,0 +1,204 @@
+//! What every warehouse does.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray,
+};
+use arrow::datatypes::DataType;
+use arrow::util::pretty::pretty_format_batches;
+use datafusion::prelude::SessionContext;
+use questlake_engine::stores::error::StoreErrorKind;
+use questlake_engine::stores::warehouse::{
+    Combine, LoadMode, ModelProgress, Publication, TableColumn, TableDefinition, Warehouse, Watch,
+};
+
+fn column(name: &str, data_type: DataType, combine: Combine) -> TableColumn {
+    TableColumn { name: name.to_owned(), data_type, combine, comment: Some("what it is".into()) }
+}
+
+fn table() -> TableDefinition {
+    TableDefinition {
+        name: "fact_day".to_owned(),
+        columns: vec![
+            column("player_id", DataType::Utf8, Combine::Replace),
+            column("day", DataType::Date32, Combine::Min),
+            column("events", DataType::Int64, Combine::Sum),
+            column("revenue", DataType::Decimal128(12, 2), Combine::Sum),
+            column("platform", DataType::Utf8, Combine::First("day".to_owned())),
+        ],
+        key: vec!["player_id".to_owned()],
+        partition: Some("day".to_owned()),
+        comment: None,
+    }
+}
+
+type Row = (&'static str, i32, i64, Option<i128>, Option<&'static str>);
+
+fn rows(rows: &[Row]) -> RecordBatch {
+    let revenue = Decimal128Array::from_iter(rows.iter().map(|row| row.3));
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0))),
+        Arc::new(Date32Array::from_iter_values(rows.iter().map(|row| row.1))),
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.2))),
+        Arc::new(revenue.with_precision_and_scale(12, 2).unwrap()),
+        Arc::new(StringArray::from_iter(rows.iter().map(|row| row.4))),
+    ];
+    RecordBatch::try_new(table().schema(), columns).unwrap()
+}
+
+fn publication(mode: LoadMode, expected: Option<i64>, sequence: i64) -> Publication {
+    Publication {
+        mode,
+        expected,
+        progress: ModelProgress {
+            model: "fact_day".to_owned(),
+            ledger_sequence: sequence,
+            definition_hash: u64::MAX,
+            updated_at: 1,
+        },
+        mended_through: 0,
+        watches: vec![
+            Watch {
+                consumer: "mart".to_owned(),
+                used_columns: vec!["day".to_owned(), "platform".to_owned()],
+                date_columns: vec!["day".to_owned()],
+            },
+            Watch {
+                consumer: "total".to_owned(),
+                used_columns: vec!["events".to_owned()],
+                date_columns: Vec::new(),
+            },
+        ],
+    }
+}
+
+async fn load(
+    warehouse: &dyn Warehouse,
+    staged: &[Row],
+    publication: Publication,
+) -> Result<u64, questlake_engine::stores::error::StoreError> {
+    let mut load = warehouse.begin_load(&table()).await?;
+    load.write(rows(staged)).await?;
+    Ok(load.publish(publication).await?.rows_in_table)
+}
+
+async fn select(warehouse: &dyn Warehouse, condition: &str) -> String {
+    let session = SessionContext::new();
+    session.register_table("t", warehouse.table(&table())).unwrap();
+    let sql = format!("SELECT player_id, day, events, revenue, platform FROM t {condition} ORDER BY 1");
+    let batches = session.sql(&sql).await.unwrap().collect().await.unwrap();
+    let text = pretty_format_batches(&batches).unwrap().to_string();
+    let lines: Vec<String> = text
+        .lines()
+        .skip(3)
+        .filter(|line| line.starts_with("| "))
+        .map(|line| line.split('|').map(str::trim).collect::<Vec<_>>().join(" ").trim().to_owned())
+        .collect();
+    lines.join("\n")
+}
+
+/// Stale days of a consumer so far, `None` for all of it.
+async fn stale(warehouse: &dyn Warehouse, consumer: &str) -> BTreeSet<Option<i32>> {
+    let marks = warehouse.stale_marks().await.unwrap();
+    marks.iter().filter(|mark| mark.consumer == consumer).map(|mark| mark.day).collect()
+}
+
+pub(crate) async fn suite(warehouse: &dyn Warehouse) {
+    let none = BTreeSet::new();
+    warehouse.prepare(&[table()], &none).await.unwrap();
+    assert_eq!(warehouse.prepare(&[table()], &none).await.unwrap(), Vec::<String>::new());
+    loads_combine(warehouse).await;
+    filters_are_exact(warehouse).await;
+    loads_are_fenced(warehouse).await;
+    bad_rows_are_named(warehouse).await;
+    partitions_are_replaced(warehouse).await;
+    columns_are_added(warehouse).await;
+    let _lock = warehouse.lock_pipeline().await.unwrap();
+    assert!(warehouse.lock_pipeline().await.is_err());
+}
+
+async fn loads_combine(warehouse: &dyn Warehouse) {
+    let first: [Row; 2] =
+        [("a", 100, 2, Some(10), Some("ios")), ("b", 101, 1, None, Some("web"))];
+    let loaded = load(warehouse, &first, publication(LoadMode::Append, None, 1)).await.unwrap();
+    assert_eq!(loaded, 2);
+    // Before a first load there is nothing to compare with.
+    assert_eq!(stale(warehouse, "mart").await, [None].into());
+    assert_eq!(stale(warehouse, "total").await, [None].into());
+    // `a` is joined by an earlier day, `b` by a later one, and 0.10 + 0.20 is 0.30.
+    let second: [Row; 3] = [
+        ("a", 98, 3, Some(20), Some("android")),
+        ("b", 105, 1, Some(5), Some("ios")),
+        ("c", 103, 1, None, None),
+    ];
+    load(warehouse, &second, publication(LoadMode::Upsert, Some(1), 2)).await.unwrap();
+    let expected = "a 1970-04-09 5 0.30 android\nb 1970-04-12 2 0.05 web\nc 1970-04-14 1";
+    assert_eq!(select(warehouse, "").await, expected);
+    // Old and new day of `a`, the day of `c`; `b` has changed in nothing that the mart reads. The
+    // latest day went from 101 to 103, so 101 is over and on 102 nothing happened.
+    let mut days = stale(warehouse, "mart").await;
+    days.remove(&None);
+    assert_eq!(days, [98, 100, 101, 102, 103].map(Some).into());
+}
+
+async fn filters_are_exact(warehouse: &dyn Warehouse) {
+    for (condition, expected) in [
+        ("WHERE day = DATE '1970-04-09'", "a 1970-04-09 5 0.30 android"),
+        ("WHERE day IN (DATE '1970-04-14', DATE '2000-01-01')", "c 1970-04-14 1"),
+        ("WHERE events > 1 AND platform <> 'android'", "b 1970-04-12 2 0.05 web"),
+        ("WHERE platform IS NULL", "c 1970-04-14 1"),
+        ("WHERE revenue >= 0.30", "a 1970-04-09 5 0.30 android"),
+        ("WHERE platform LIKE 'w%' OR events = 5 LIMIT 5", "a 1970-04-09 5 0.30 android\nb 1970-04-12 2 0.05 web"),
+    ] {
+        let condition = condition.replace(" LIMIT 5", "");
+        assert_eq!(select(warehouse, &condition).await, expected, "{condition}");
+    }
+}
+
+async fn loads_are_fenced(warehouse: &dyn Warehouse) {
+    let before = select(warehouse, "").await;
+    let late = load(warehouse, &[("z", 1, 1, None, None)], publication(LoadMode::Upsert, Some(1), 3));
+    assert!(late.await.unwrap_err().is_fenced());
+    // A load that is dropped leaves nothing behind.
+    let mut dropped = warehouse.begin_load(&table()).await.unwrap();
+    dropped.write(rows(&[("z", 1, 1, None, None)])).await.unwrap();
+    drop(dropped);
+    assert_eq!(select(warehouse, "").await, before);
+    let progress = warehouse.progress().await.unwrap();
+    assert_eq!(progress.len(), 1);
+    assert_eq!((progress[0].ledger_sequence, progress[0].definition_hash), (2, u64::MAX));
+}
+
+async fn bad_rows_are_named(warehouse: &dyn Warehouse) {
+    let mut twice = warehouse.begin_load(&table()).await.unwrap();
+    let error =
+        twice.write(rows(&[("q", 1, 1, None, None), ("q", 2, 1, None, None)])).await.unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::InvalidData);
+    assert!(error.to_string().contains("player_id = q"), "{error}");
+}
+
+async fn partitions_are_replaced(warehouse: &dyn Warehouse) {
+    let mode = LoadMode::ReplacePartitions([98, 103].into());
+    let staged: [Row; 1] = [("d", 98, 9, None, Some("web"))];
+    load(warehouse, &staged, publication(mode, Some(2), 2)).await.unwrap();
+    assert_eq!(select(warehouse, "").await, "b 1970-04-12 2 0.05 web\nd 1970-04-09 9  web");
+    load(warehouse, &[], publication(LoadMode::ReplaceAll, Some(2), 4)).await.unwrap();
+    assert_eq!(select(warehouse, "").await, "");
+    warehouse.forget_models_except(&[]).await.unwrap();
+    assert_eq!(warehouse.progress().await.unwrap(), []);
+}
+
+async fn columns_are_added(warehouse: &dyn Warehouse) {
+    let mut wider = table();
+    wider.columns.push(column("country", DataType::Utf8, Combine::Replace));
+    let none = BTreeSet::new();
+    let changes = warehouse.prepare(std::slice::from_ref(&wider), &none).await.unwrap();
+    assert_eq!(changes, ["added column fact_day.country"]);
+    wider.columns[2].data_type = DataType::Float64;
+    let error = warehouse.prepare(&[wider.clone()], &none).await.unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Incompatible);
+    assert!(error.to_string().contains("--full-refresh"), "{error}");
+    warehouse.prepare(&[wider], &["fact_day".to_owned()].into()).await.unwrap();
+}
