@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import mmap
 import shutil
 from pathlib import Path
 
@@ -66,23 +65,18 @@ def split_at_days(file: Path, days: list[str], folder: Path) -> list[Path]:
     """Cuts a file before the first event of each of the days (`YYYY-MM-DD`, ascending), and so into
     one part more than there are days."""
     folder.mkdir(parents=True, exist_ok=True)
-    parts = []
-    with open(file, "rb") as source, mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        bounds = [0]
-        for day in days:
-            found = text.find(f'"event_time":"{day}'.encode(), bounds[-1])
-            bounds.append(text.rfind(b"\n", 0, found) + 1)
-        bounds.append(len(text))
-        for number, (start, end) in enumerate(zip(bounds, bounds[1:])):
-            part = folder / f"part-{number}.ndjson"
-            source.seek(start)
+    parts = [folder / f"part-{number}.ndjson" for number in range(len(days) + 1)]
+    marks = [f'"event_time":"{day}'.encode() for day in days]
+    with open(file, "rb") as source:
+        for number, part in enumerate(parts):
             with open(part, "wb") as target:
-                left = end - start
-                while left > 0:
-                    piece = source.read(min(left, 1 << 24))
-                    target.write(piece)
-                    left -= len(piece)
-            parts.append(part)
+                # The line that ended the part before begins this one.
+                if number > 0:
+                    target.write(line)
+                for line in source:
+                    if number < len(marks) and marks[number] in line:
+                        break
+                    target.write(line)
     return parts
 
 

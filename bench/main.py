@@ -20,7 +20,8 @@ def main() -> None:
     results = []
     for name in chosen.rows:
         results += rows.ALL[name](chosen)
-    path = report.save(chosen, results, host)
+        # What is measured is kept even if a later row fails.
+        path = report.save(chosen, results, host)
     report.show(results)
     print(f"\nWritten to {path.relative_to(chosen.project)}")
 

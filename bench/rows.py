@@ -89,6 +89,7 @@ def ingest(settings: Settings) -> list[Row]:
             details={
                 "events": loaded.events,
                 "seconds": loaded.ended.seconds,
+                "cpu_seconds": loaded.ended.cpu_seconds,
                 "peak_mib": loaded.ended.peak_mib,
             },
         )
@@ -137,6 +138,7 @@ def etl(settings: Settings) -> list[Row]:
     details: dict[str, object] = {
         "questlake": {
             "seconds": [ended.seconds for ended in runs],
+            "cpu_seconds": [ended.cpu_seconds for ended in runs],
             "peak_mib": max(ended.peak_mib for ended in runs),
             "report": data.last_json(runs[-1].output),
         }
@@ -218,6 +220,10 @@ def growth(settings: Settings) -> list[Row]:
         times = {
             length: median([ended.seconds for ended in steps[length][step]]) for length in steps
         }
+        busy = {
+            length: median([ended.cpu_seconds for ended in steps[length][step]])
+            for length in steps
+        }
         peaks = {
             length: max(ended.peak_mib for ended in steps[length][step]) for length in steps
         }
@@ -229,8 +235,9 @@ def growth(settings: Settings) -> list[Row]:
                 peers={},
                 aim=1.10,
                 lower_is_better=True,
-                note=f"{times['short']:.2f} s → {times['long']:.2f} s, peak memory "
-                f"{peaks['short']:.0f} → {peaks['long']:.0f} MiB",
+                note=f"{times['short']:.2f} s → {times['long']:.2f} s, processor time "
+                f"{busy['short']:.2f} → {busy['long']:.2f} s, peak memory {peaks['short']:.0f} → "
+                f"{peaks['long']:.0f} MiB",
                 details={
                     "players": players,
                     "history_days": [SHORT_HISTORY_DAYS, days],
@@ -238,6 +245,7 @@ def growth(settings: Settings) -> list[Row]:
                     "seconds": {
                         length: [ended.seconds for ended in steps[length][step]] for length in steps
                     },
+                    "cpu_seconds": busy,
                     "peak_mib": peaks,
                 },
             )
@@ -262,7 +270,12 @@ def job(settings: Settings) -> list[Row]:
     peak = max(step.peak_mib for step in ended.values())
     steps = ", ".join(f"{name} {step.seconds:.1f} s" for name, step in ended.items())
     details = {
-        name: {"seconds": step.seconds, "peak_mib": step.peak_mib} for name, step in ended.items()
+        name: {
+            "seconds": step.seconds,
+            "cpu_seconds": step.cpu_seconds,
+            "peak_mib": step.peak_mib,
+        }
+        for name, step in ended.items()
     }
     count = data.lines(file)
     return [

@@ -68,7 +68,6 @@ impl Output {
         Self { colours: false, width: None }
     }
 
-
     /// The text with this emphasis, where colours are shown.
     pub(crate) fn style(&self, style: Style, text: &str) -> String {
         if self.colours && !text.is_empty() {

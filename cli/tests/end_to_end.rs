@@ -34,3 +34,6 @@ mod landing;
 mod project;
 #[path = "end_to_end/quarantine.rs"]
 mod quarantine;
+
+/// Some of the data sets are too large for a small machine's memory.
+const SANDBOXES_IN_MEMORY: bool = false;

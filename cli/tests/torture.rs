@@ -29,6 +29,9 @@ mod http;
 #[path = "torture/kills.rs"]
 mod kills;
 
+/// Thousands of commits: without waiting for a disk at each.
+const SANDBOXES_IN_MEMORY: bool = true;
+
 /// What `QUESTLAKE_TORTURE` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Effort {

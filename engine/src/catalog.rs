@@ -54,10 +54,8 @@ impl Namespace {
     /// Adds `run.changed_dates` with these days (days since 1970).
     pub fn add_changed_dates(&mut self, days: Vec<i32>) -> Result<()> {
         let schema = changed_dates_schema();
-        let batch = RecordBatch::try_new(
-            Arc::clone(&schema),
-            vec![Arc::new(Date32Array::from(days))],
-        )?;
+        let batch =
+            RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(Date32Array::from(days))])?;
         let table = MemTable::try_new(schema, vec![vec![batch]])?;
         self.run.push((CHANGED_DATES.to_owned(), Arc::new(table)));
         Ok(())

@@ -51,9 +51,8 @@ static ARMED: OnceLock<HashMap<String, Armed>> = OnceLock::new();
 
 /// Passes the failpoint `name`: does nothing, ends the process, or returns an error.
 pub fn pass(name: &'static str) -> Result<(), InjectedFailure> {
-    let armed = ARMED.get_or_init(|| {
-        parse(&std::env::var("QUESTLAKE_FAILPOINTS").unwrap_or_default())
-    });
+    let armed =
+        ARMED.get_or_init(|| parse(&std::env::var("QUESTLAKE_FAILPOINTS").unwrap_or_default()));
     if armed.is_empty() {
         return Ok(());
     }
@@ -75,10 +74,7 @@ fn parse(text: &str) -> HashMap<String, Armed> {
         let (action, on_pass) = action.split_once('@').unwrap_or((action, "1"));
         let action = if action.trim() == "error" { Action::Error } else { Action::Abort };
         let on_pass = on_pass.trim().parse().unwrap_or(1);
-        armed.insert(
-            name.trim().to_owned(),
-            Armed { action, on_pass, passes: AtomicU64::new(0) },
-        );
+        armed.insert(name.trim().to_owned(), Armed { action, on_pass, passes: AtomicU64::new(0) });
     }
     armed
 }

@@ -64,7 +64,9 @@ pub enum PipelineError {
         upstream: String,
     },
     /// A model cannot be backfilled.
-    #[error("model {model} has no `partition:` column, so single days of it cannot be rebuilt; use --full-refresh --select {model}")]
+    #[error(
+        "model {model} has no `partition:` column, so single days of it cannot be rebuilt; use --full-refresh --select {model}"
+    )]
     NoPartition {
         /// The model.
         model: String,

@@ -42,9 +42,7 @@ pub async fn collect(
     session: &SessionContext,
     sql: &str,
 ) -> Result<Vec<RecordBatch>, DataFusionError> {
-    let read_only = SQLOptions::new()
-        .with_allow_ddl(false)
-        .with_allow_dml(false)
-        .with_allow_statements(false);
+    let read_only =
+        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     session.sql_with_options(sql, read_only).await?.collect().await
 }

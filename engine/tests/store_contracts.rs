@@ -1,5 +1,7 @@
 //! One suite per store trait. Every implementation passes the same suite.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
 #[path = "store_contracts/hot.rs"]
 mod hot;
 #[path = "store_contracts/landing.rs"]
@@ -36,8 +38,7 @@ mod embedded {
     #[tokio::test]
     async fn ledger_store() {
         let folder = tempfile::tempdir().unwrap();
-        let database =
-            SqliteWarehouse::open_database(&folder.path().join("warehouse.db")).unwrap();
+        let database = SqliteWarehouse::open_database(&folder.path().join("warehouse.db")).unwrap();
         let first = SqliteLedger::open(database.clone()).unwrap();
         let second = SqliteLedger::open(database).unwrap();
         ledger::suite(&first, &second).await;
@@ -46,8 +47,7 @@ mod embedded {
     #[tokio::test]
     async fn warehouse_store() {
         let folder = tempfile::tempdir().unwrap();
-        let database =
-            SqliteWarehouse::open_database(&folder.path().join("warehouse.db")).unwrap();
+        let database = SqliteWarehouse::open_database(&folder.path().join("warehouse.db")).unwrap();
         warehouse::suite(&SqliteWarehouse::open(database).unwrap()).await;
     }
 }

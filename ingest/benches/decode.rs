@@ -165,7 +165,7 @@ impl Chunks {
         Ok(Self { content: input.open()?, rest: Vec::new() })
     }
 
-    fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+    fn next_chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut chunk = Vec::with_capacity(CHUNK_BYTES + self.rest.len());
         chunk.append(&mut self.rest);
         let read = (&mut self.content).take(CHUNK_BYTES as u64).read_to_end(&mut chunk)?;
@@ -203,7 +203,7 @@ fn run_questlake(
     let mut counts = Counts::default();
     let mut kept = Kept::default();
     let mut chunks = Chunks::of(input)?;
-    while let Some(chunk) = chunks.next()? {
+    while let Some(chunk) = chunks.next_chunk()? {
         let raw = RawRecords {
             topic: "benchmark".into(),
             records: split_lines(&chunk, 0, 0),
@@ -228,7 +228,7 @@ fn run_arrow_json(schema: &SchemaRef, input: &Input, options: &Options) -> Outco
     let mut counts = Counts::default();
     let mut kept = Kept::default();
     let mut chunks = Chunks::of(input)?;
-    while let Some(chunk) = chunks.next()? {
+    while let Some(chunk) = chunks.next_chunk()? {
         counts.bytes += chunk.len();
         let parts = lines_in_parts(&chunk, options.threads);
         let results: Vec<Outcome<Vec<RecordBatch>>> = thread::scope(|scope| {

@@ -117,8 +117,7 @@ fn compare_table(name: &str, truth: &TruthTable, batches: &[RecordBatch]) -> Tab
     let mut found: BTreeMap<String, Vec<Cell>> = BTreeMap::new();
     for batch in batches {
         for row in 0..batch.num_rows() {
-            let cells: Vec<Cell> =
-                batch.columns().iter().map(|column| cell(column, row)).collect();
+            let cells: Vec<Cell> = batch.columns().iter().map(|column| cell(column, row)).collect();
             let label = describe(truth, &key, |index| show(&cells[index]));
             if found.insert(label.clone(), cells).is_some() {
                 report.differ(label, "row", "one row".to_owned(), "two rows".to_owned());
@@ -192,8 +191,7 @@ fn same(kind: TruthKind, expected: &TruthValue, found: &Cell) -> bool {
         (TruthValue::Null, Cell::Null) => true,
         (TruthValue::Integer(expected), Cell::Integer(found)) => expected == found,
         (TruthValue::Text(expected), Cell::Text(found)) => {
-            **expected == **found
-                || (kind == TruthKind::Decimal && same_decimal(expected, found))
+            **expected == **found || (kind == TruthKind::Decimal && same_decimal(expected, found))
         }
         (TruthValue::Number(expected), Cell::Number(found)) => close(*expected, *found),
         (TruthValue::Integer(expected), Cell::Number(found)) => close(*expected as f64, *found),

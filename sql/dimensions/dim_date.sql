@@ -35,8 +35,8 @@ SELECT
     CAST(date_part('year', date) AS BIGINT)             AS year,
     CAST(date_part('month', date) AS BIGINT)            AS month,
     CAST(date_part('day', date) AS BIGINT)              AS day_of_month,
-    CAST(date_part('isodow', date) AS BIGINT) + 1       AS day_of_week,
+    CAST(date_part('isodow', date) AS BIGINT)           AS day_of_week,
     CAST(date_part('week', date) AS BIGINT)             AS iso_week,
-    date_part('isodow', date) >= 5                      AS is_weekend,
+    date_part('isodow', date) >= 6                      AS is_weekend,
     date < received_date                                AS is_over
 FROM days

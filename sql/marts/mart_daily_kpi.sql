@@ -27,43 +27,73 @@
 -- @conversion: payers / dau.
 -- @first_time_payers: Players whose first purchase ever falls on the day.
 WITH
--- An active day counts for the 30 days that begin with it.
-counted AS (
+-- Per cut and player, the days with activity.
+active_days AS (
     SELECT
-        unnest(generate_series(date, date + INTERVAL '29 days', INTERVAL '1 day')) AS date,
-        date AS active_date,
-        player_id,
-        platform,
-        country
-    FROM star.fact_player_day
-),
--- Per day, cut and player: how many days ago the player was last active.
-last_activity AS (
-    SELECT
-        day.date,
+        date,
         coalesce(platform, 'all')   AS platform,
         coalesce(country, 'all')    AS country,
-        min(CAST(day.date AS INT) - CAST(counted.active_date AS INT)) AS days_ago
-    FROM counted
-    JOIN star.dim_date AS day ON day.date = counted.date
+        player_id
+    FROM star.fact_player_day
     GROUP BY GROUPING SETS (
-        (day.date, player_id),
-        (day.date, player_id, platform),
-        (day.date, player_id, country),
-        (day.date, player_id, platform, country)
+        (date, player_id),
+        (date, player_id, platform),
+        (date, player_id, country),
+        (date, player_id, platform, country)
     )
 ),
--- Active players.
-active AS (
+-- Each with the player's next one.
+spans AS (
     SELECT
         date,
         platform,
         country,
-        sum(CASE WHEN days_ago = 0 THEN 1 ELSE 0 END)   AS dau,
-        sum(CASE WHEN days_ago < 7 THEN 1 ELSE 0 END)   AS wau,
-        count(*)                                        AS mau
-    FROM last_activity
-    GROUP BY date, platform, country
+        lead(date) OVER (PARTITION BY platform, country, player_id ORDER BY date) AS next_date
+    FROM active_days
+),
+-- A player counts as active in the last n days from an active day on, until n days have gone by or
+-- the next active day takes over.
+arrivals AS (
+    SELECT date, platform, country, 1 AS dau, 1 AS wau, 1 AS mau FROM spans
+    UNION ALL
+    SELECT date + INTERVAL '1 day', platform, country, -1, 0, 0 FROM spans
+    UNION ALL
+    SELECT least(date + INTERVAL '7 days', next_date), platform, country, 0, -1, 0 FROM spans
+    UNION ALL
+    SELECT least(date + INTERVAL '30 days', next_date), platform, country, 0, 0, -1 FROM spans
+),
+-- Players who come and go per day and cut.
+movements AS (
+    SELECT
+        CAST(date AS DATE) AS date,
+        platform,
+        country,
+        sum(dau) AS dau,
+        sum(wau) AS wau,
+        sum(mau) AS mau
+    FROM arrivals
+    GROUP BY CAST(date AS DATE), platform, country
+),
+-- Every day for every cut.
+cells AS (
+    SELECT day.date, cuts.platform, cuts.country
+    FROM star.dim_date AS day
+    CROSS JOIN (SELECT DISTINCT platform, country FROM movements) AS cuts
+),
+-- Active players: who has come and not gone yet.
+active AS (
+    SELECT
+        cells.date,
+        cells.platform,
+        cells.country,
+        sum(coalesce(movements.dau, 0)) OVER by_cut AS dau,
+        sum(coalesce(movements.wau, 0)) OVER by_cut AS wau,
+        sum(coalesce(movements.mau, 0)) OVER by_cut AS mau
+    FROM cells
+    LEFT JOIN movements
+        ON movements.date = cells.date AND movements.platform = cells.platform
+        AND movements.country = cells.country
+    WINDOW by_cut AS (PARTITION BY cells.platform, cells.country ORDER BY cells.date)
 ),
 -- New players, in the cut of their first event.
 newcomers AS (

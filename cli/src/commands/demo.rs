@@ -68,8 +68,7 @@ pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<ExitCode, CliError>
     if outcome.stopped {
         return Err(CliError::Interrupted);
     }
-    let report =
-        interruptible(etl::run_models(app, &engine, &RunOptions::default())).await?;
+    let report = interruptible(etl::run_models(app, &engine, &RunOptions::default())).await?;
     etl::print_report(app, &report, Format::Text)?;
     if !report.succeeded() {
         return Ok(ExitCode::FAILURE);
@@ -147,7 +146,8 @@ async fn feed(queue: IngestQueue) {
         options.players = LIVE_PLAYERS;
         options
     });
-    let mut simulator = match options.and_then(|options| LiveSimulator::new(options, now_millis())) {
+    let mut simulator = match options.and_then(|options| LiveSimulator::new(options, now_millis()))
+    {
         Ok(simulator) => simulator,
         Err(failure) => {
             error!("no live events: {failure}");

@@ -155,17 +155,13 @@ fn plan_json(engine: &Engine, plan: &ModelPlan) -> serde_json::Value {
 }
 
 fn date_text(day: i32) -> String {
-    let date = chrono::NaiveDate::default()
-        .checked_add_signed(chrono::TimeDelta::days(i64::from(day)));
+    let date =
+        chrono::NaiveDate::default().checked_add_signed(chrono::TimeDelta::days(i64::from(day)));
     date.map(|date| date.to_string()).unwrap_or_default()
 }
 
 /// Prints what a run did.
-pub(crate) fn print_report(
-    app: &App,
-    report: &RunReport,
-    format: Format,
-) -> Result<(), CliError> {
+pub(crate) fn print_report(app: &App, report: &RunReport, format: Format) -> Result<(), CliError> {
     if format == Format::Json {
         let models: Vec<_> = report
             .models

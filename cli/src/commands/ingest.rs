@@ -120,7 +120,7 @@ pub(crate) async fn take_file(
     let outcome = loop {
         tokio::select! {
             outcome = &mut work => break outcome?,
-            _ = ticks.tick() => bar.set_position(progress.bytes_read.load(Ordering::Relaxed)),
+            _ = ticks.tick() => bar.set_position(progress.bytes_committed.load(Ordering::Relaxed)),
             () = &mut stop, if !stopping => {
                 stopping = true;
                 progress.stop.store(true, Ordering::Relaxed);
@@ -128,7 +128,7 @@ pub(crate) async fn take_file(
             }
         }
     };
-    bar.set_position(progress.bytes_read.load(Ordering::Relaxed));
+    bar.set_position(progress.bytes_committed.load(Ordering::Relaxed));
     bar.finish();
     Ok(outcome)
 }

@@ -39,8 +39,8 @@ pub(crate) async fn print(app: &App, engine: &Engine) -> Result<(), CliError> {
         let error = |source| PipelineError::Query { model: "of the summary".to_owned(), source };
         let batches = collect(&session, sql).await.map_err(error)?;
         let Some(first) = batches.first() else { return Ok(None) };
-        let batch = concat_batches(&first.schema(), &batches)
-            .map_err(|source| error(source.into()))?;
+        let batch =
+            concat_batches(&first.schema(), &batches).map_err(|source| error(source.into()))?;
         Ok((batch.num_rows() > 0).then_some(batch))
     };
     let Some(daily) = query(DAILY).await? else {
@@ -61,9 +61,7 @@ fn numbers_of(batch: &RecordBatch, name: &str) -> Vec<f64> {
     let Some(column) = batch.column_by_name(name) else { return Vec::new() };
     let Ok(column) = cast(column, &DataType::Float64) else { return Vec::new() };
     let column = column.as_primitive::<Float64Type>();
-    (0..column.len())
-        .map(|row| if column.is_null(row) { 0.0 } else { column.value(row) })
-        .collect()
+    (0..column.len()).map(|row| if column.is_null(row) { 0.0 } else { column.value(row) }).collect()
 }
 
 fn texts_of(batch: &RecordBatch, name: &str) -> Vec<String> {

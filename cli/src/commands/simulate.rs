@@ -111,11 +111,8 @@ pub(crate) fn write_events(
     options: &SimulationOptions,
     path: &Path,
 ) -> Result<Truth, CliError> {
-    let file_error = |operation, source| CliError::File {
-        operation,
-        path: path.display().to_string(),
-        source,
-    };
+    let file_error =
+        |operation, source| CliError::File { operation, path: path.display().to_string(), source };
     let mut output: Box<dyn Write> = if path == Path::new("-") {
         Box::new(std::io::stdout().lock())
     } else {
@@ -134,7 +131,11 @@ pub(crate) fn write_events(
         progress.set_position(u64::from(report.days_done));
         events = report.events;
         bytes = report.bytes;
-        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if stop.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     });
     let truth = match result {
         Err(SimulateError::Stopped) => return Err(CliError::Interrupted),
@@ -153,11 +154,8 @@ pub(crate) fn write_events(
 
 /// Writes the truth as JSON.
 pub(crate) fn write_truth(truth: &Truth, path: &Path) -> Result<(), CliError> {
-    let file_error = |source| CliError::File {
-        operation: "write",
-        path: path.display().to_string(),
-        source,
-    };
+    let file_error =
+        |source| CliError::File { operation: "write", path: path.display().to_string(), source };
     let file = File::create(path).map_err(file_error)?;
     let mut writer = std::io::BufWriter::new(file);
     serde_json::to_writer(&mut writer, truth)?;

@@ -61,7 +61,11 @@ pub(crate) fn print_accounting(app: &App, status: &Status) -> Result<(), CliErro
                 thousands(partition.duplicates),
                 thousands(partition.quarantined),
                 thousands(partition.next_offset.unsigned_abs()),
-                if partition.updated_at > 0 { time_text(partition.updated_at) } else { String::new() },
+                if partition.updated_at > 0 {
+                    time_text(partition.updated_at)
+                } else {
+                    String::new()
+                },
             ]
         })
         .collect();

@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn headings_are_bold_on_a_terminal() {
-        let output = Output { is_terminal: true, colours: true, width: Some(80) };
+        let output = Output { colours: true, width: Some(80) };
         let table = output.table(&[Column::text("day")], &rows(&[&["today"]]));
         assert!(table.starts_with("\x1b[1mday\x1b[0m\n\x1b[2m──"), "{table:?}");
         assert!(table.ends_with("\ntoday"), "{table:?}");

@@ -211,7 +211,11 @@ fn or_null(value: Option<Cell>) -> Cell {
     value.unwrap_or(Cell::Null)
 }
 
+/// A decimal as SQLite keeps it: whole numbers are integers.
 fn euros(cents: u64) -> Cell {
+    if cents.is_multiple_of(100) {
+        return Cell::Integer((cents / 100) as i64);
+    }
     Cell::Real(cents as f64 / 100.0)
 }
 
@@ -282,21 +286,26 @@ fn expected(events: &[Event]) -> BTreeMap<String, Rows> {
     );
     tables.insert(
         "mart_week".to_owned(),
-        sorted((0..DAYS).step_by(7).map(|week| {
+        sorted((0..DAYS).step_by(7).filter_map(|week| {
             let of_week: Vec<_> = seats.iter().filter(|(_, seat)| seat.week() == week).collect();
+            if of_week.is_empty() {
+                return None;
+            }
             let games: BTreeSet<&str> =
                 of_week.iter().map(|((game, _), _)| game.as_str()).collect();
             let members: BTreeSet<&str> =
                 of_week.iter().filter_map(|(_, seat)| seat.member.as_deref()).collect();
             let moves: Vec<i64> = of_week.iter().filter_map(|(_, seat)| seat.moves).collect();
-            vec![
+            let average = moves.iter().sum::<i64>() as f64 / moves.len() as f64;
+            let prizes: Vec<u64> = of_week.iter().filter_map(|(_, seat)| seat.prize).collect();
+            Some(vec![
                 text(date(week)),
                 Cell::Integer(games.len() as i64),
                 Cell::Integer(members.len() as i64),
                 Cell::Integer(of_week.iter().map(|(_, seat)| seat.timeouts).sum()),
-                Cell::Real(moves.iter().sum::<i64>() as f64 / moves.len() as f64),
-                euros(of_week.iter().filter_map(|(_, seat)| seat.prize).sum()),
-            ]
+                or_null((!moves.is_empty()).then_some(Cell::Real(average))),
+                or_null((!prizes.is_empty()).then(|| euros(prizes.iter().sum()))),
+            ])
         })),
     );
     let members = members(events);

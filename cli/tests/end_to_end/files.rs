@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::dataset::Dataset;
 use crate::gzip::gzip;
-use crate::inspect::{Sent, accounting, assert_exactly_once};
+use crate::inspect::{Sent, accounting, assert_exactly_once, landed_keys, number};
 use crate::sandbox::{Running, Sandbox, wait_for};
 
 fn consumed(report: &Value) -> u64 {
@@ -135,4 +135,30 @@ fn a_file_that_cannot_be_read_is_named_and_the_others_are_taken_in() {
     sandbox.ingest(&[&file]);
     sandbox.etl();
     assert_exactly_once(&sandbox, &dataset, Sent::Once, "after files that cannot be read");
+}
+
+/// The senders of an event may disagree on everything but its identifier.
+#[test]
+fn one_identifier_is_one_event_whoever_it_is_said_to_be_of() {
+    let sandbox = Sandbox::new();
+    let line = |player: &str, minute: u32| {
+        format!(
+            "{{\"event_id\":\"e1\",\"event_type\":\"session_start\",\
+             \"event_time\":\"2026-01-05T10:{minute:02}:00Z\",\"player_id\":\"{player}\",\
+             \"session_id\":\"s-{player}\",\"properties\":{{\"session_number\":1}}}}\n"
+        )
+    };
+    let players = ["m", "z", "a", "k", "b"];
+    let lines: Vec<String> =
+        players.iter().zip(0..).map(|(player, minute)| line(player, minute)).collect();
+    let together = sandbox.write("together.ndjson", lines[..3].concat());
+    let report = sandbox.ingest(&[&together]);
+    assert_eq!(report["totals"]["landed"], 1, "{report}");
+    assert_eq!(report["totals"]["duplicates"], 2, "{report}");
+    let later = sandbox.write("later.ndjson", lines[3..].concat());
+    let report = sandbox.ingest(&[&later]);
+    assert_eq!(report["totals"]["duplicates"], 2, "{report}");
+    sandbox.etl();
+    assert_eq!(landed_keys(&sandbox), ["e1"]);
+    assert_eq!(number(&sandbox, "SELECT count(*) FROM dim_player"), 1);
 }

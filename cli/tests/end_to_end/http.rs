@@ -132,7 +132,17 @@ fn bodies_that_cannot_be_taken_are_refused_as_a_whole() {
 fn a_full_queue_sends_clients_away_for_a_moment() {
     const CLIENTS: usize = 8;
     let sandbox = Sandbox::new();
-    let server = Server::start(&sandbox, &["--ingest-queue-bytes", "1MiB"]);
+    let server = Server::start(
+        &sandbox,
+        &[
+            "--ingest-queue-bytes",
+            "1MiB",
+            "--ingest-batch-bytes",
+            "1MiB",
+            "--collector-body-limit",
+            "1MiB",
+        ],
+    );
     let too_large = vec![b' '; 2 << 20];
     let refused =
         post(&agent(), &server.url, &[b"{}".as_slice(), &too_large, b"{}"].concat(), None);

@@ -48,8 +48,9 @@ impl Server {
         let url = loop {
             match receiver.recv_timeout(Duration::from_secs(60)) {
                 Ok(line) => {
-                    if let Some((_, url)) = line.split_once("listening on ") {
-                        break url.trim().to_owned();
+                    // The log says it too, in other words.
+                    if let Some(address) = line.strip_prefix("listening on http://") {
+                        break format!("http://{}", address.trim());
                     }
                     seen.push(line);
                 }

@@ -37,7 +37,10 @@ pub struct EventSlice {
 
 impl EventSlice {
     /// Days and rows of the event types that `wanted` accepts.
-    pub fn rows_by_day(&self, wanted: impl Fn(&str) -> bool) -> std::collections::BTreeMap<i32, u64> {
+    pub fn rows_by_day(
+        &self,
+        wanted: impl Fn(&str) -> bool,
+    ) -> std::collections::BTreeMap<i32, u64> {
         let mut rows = std::collections::BTreeMap::new();
         for section in self.segments.iter().flat_map(|entry| &entry.segment.sections) {
             if !wanted(&section.event_type) {

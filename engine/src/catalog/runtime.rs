@@ -26,7 +26,8 @@ pub struct EngineLimits {
 
 /// The shared memory pool and spill space.
 pub fn build_runtime(limits: &EngineLimits) -> Result<Arc<RuntimeEnv>> {
-    let consumers = std::num::NonZeroUsize::new(REPORTED_CONSUMERS).unwrap_or(std::num::NonZeroUsize::MIN);
+    let consumers =
+        std::num::NonZeroUsize::new(REPORTED_CONSUMERS).unwrap_or(std::num::NonZeroUsize::MIN);
     let pool = TrackConsumersPool::new(FairSpillPool::new(limits.memory), consumers);
     let spill = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![limits.spill_folder.clone()]));
@@ -38,9 +39,8 @@ pub fn build_runtime(limits: &EngineLimits) -> Result<Arc<RuntimeEnv>> {
 
 /// The settings of every session.
 pub fn session_config(limits: &EngineLimits) -> SessionConfig {
-    let mut config = SessionConfig::new()
-        .with_target_partitions(limits.threads)
-        .with_information_schema(true);
+    let mut config =
+        SessionConfig::new().with_target_partitions(limits.threads).with_information_schema(true);
     set_sql_options(&mut config);
     config
 }

@@ -54,13 +54,12 @@ pub async fn compile(
     let mut models: Vec<Arc<Model>> = Vec::new();
     for index in order {
         let source = &sources[index];
-        let upstream_failed = source
-            .reads_star
-            .iter()
-            .any(|read| !tables.contains_key(&read.value))
-            || source.reads_events.iter().any(|read| {
-                read.value != ENVELOPE_TABLE && !event_types.contains(&read.value)
-            });
+        let upstream_failed =
+            source.reads_star.iter().any(|read| !tables.contains_key(&read.value))
+                || source
+                    .reads_events
+                    .iter()
+                    .any(|read| read.value != ENVELOPE_TABLE && !event_types.contains(&read.value));
         if upstream_failed {
             continue;
         }
@@ -82,8 +81,7 @@ async fn compile_model(
     upstream: &[Arc<Model>],
 ) -> Result<Model, Vec<Diagnostic>> {
     let file = &source.file;
-    let session = planning_session(contracts, tables)
-        .map_err(|error| locate_all(file, &error))?;
+    let session = planning_session(contracts, tables).map_err(|error| locate_all(file, &error))?;
     let state = session.state();
     let plan = state
         .statement_to_plan(source.statement.clone())
@@ -93,7 +91,9 @@ async fn compile_model(
     let lineage = column_lineage(&plan).map_err(|error| locate_all(file, &error))?;
     let mut mistakes = Vec::new();
     let columns = table_columns(source, &plan, &mut mistakes);
-    check_header_columns(source, &columns, &mut mistakes);
+    let names: Vec<&str> =
+        plan.schema().fields().iter().map(|field| field.name().as_str()).collect();
+    check_header_columns(source, &columns, &names, &mut mistakes);
     let strategy = choose_strategy(source, &mut mistakes);
     check_event_partition(source, strategy, &columns, &lineage, &mut mistakes);
     if !mistakes.is_empty() {
@@ -158,7 +158,10 @@ fn table_columns(
             continue;
         }
         let Some(data_type) = storable(field.data_type()) else {
-            let message = format!("column `{name}` has the type {}, which cannot be stored", field.data_type());
+            let message = format!(
+                "column `{name}` has the type {}, which cannot be stored",
+                field.data_type()
+            );
             mistake(message, "cast it, for example to TEXT, BIGINT, DOUBLE or DECIMAL(18,2)");
             continue;
         };
@@ -195,9 +198,10 @@ fn output_position(source: &ModelSource, index: usize) -> Position {
     }
     let begin = span_position(query.span()).unwrap_or(start);
     let SetExpr::Select(select) = body else { return begin };
-    let plain = select.projection.iter().all(|item| {
-        matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })
-    });
+    let plain = select
+        .projection
+        .iter()
+        .all(|item| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. }));
     if !plain {
         return begin;
     }
@@ -208,12 +212,13 @@ fn output_position(source: &ModelSource, index: usize) -> Position {
 fn check_header_columns(
     source: &ModelSource,
     columns: &[TableColumn],
+    names: &[&str],
     mistakes: &mut Vec<Diagnostic>,
 ) {
-    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
     let mut check = |place: &Located<String>| -> Option<&TableColumn> {
         let found = columns.iter().find(|column| column.name == place.value);
-        if found.is_none() {
+        // A column that cannot be stored has been reported already.
+        if found.is_none() && !names.contains(&place.value.as_str()) {
             let message = format!("the model has no column `{}`", place.value);
             mistakes.push(
                 source
@@ -313,7 +318,9 @@ fn choose_strategy(source: &ModelSource, mistakes: &mut Vec<Diagnostic>) -> Stra
                             load.value.name()
                         ),
                     )
-                    .with_hint("use `load: replace`; with `partition:` only stale days are rebuilt"),
+                    .with_hint(
+                        "use `load: replace`; with `partition:` only stale days are rebuilt",
+                    ),
             );
             replaced
         }

@@ -50,8 +50,7 @@ fn from_sql_diagnostic(
         1
     };
     let mut located = file.error_at(position, length, tidy(&diagnostic.message));
-    let mut hints: Vec<String> =
-        diagnostic.notes.iter().map(|note| note.message.clone()).collect();
+    let mut hints: Vec<String> = diagnostic.notes.iter().map(|note| note.message.clone()).collect();
     hints.extend(diagnostic.helps.iter().map(|help| help.message.clone()));
     if hints.is_empty()
         && let Some((_, fields)) = full_message.split_once("Valid fields are ")

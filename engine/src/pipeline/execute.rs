@@ -171,8 +171,8 @@ async fn session_for(
         let table = engine.stores.warehouse.table(&upstream.table);
         match (input.star_days, &upstream.table.partition) {
             (Some((first, last)), Some(partition)) => {
-                let days = Expr::Column(Column::from_name(partition))
-                    .between(date(first), date(last));
+                let days =
+                    Expr::Column(Column::from_name(partition)).between(date(first), date(last));
                 let scratch = SessionContext::new();
                 let view = scratch.read_table(table)?.filter(days)?.into_view();
                 namespace.add_star(&read.model, view);

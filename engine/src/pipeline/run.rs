@@ -55,9 +55,9 @@ pub struct RunReport {
 impl RunReport {
     /// Whether every model is up to date now.
     pub fn succeeded(&self) -> bool {
-        self.models.iter().all(|report| {
-            matches!(report.state, ModelState::Loaded(_) | ModelState::UpToDate)
-        })
+        self.models
+            .iter()
+            .all(|report| matches!(report.state, ModelState::Loaded(_) | ModelState::UpToDate))
     }
 }
 
@@ -147,8 +147,7 @@ impl Engine {
                     });
                 }
             };
-            let succeeded =
-                matches!(report.state, ModelState::Loaded(_) | ModelState::UpToDate);
+            let succeeded = matches!(report.state, ModelState::Loaded(_) | ModelState::UpToDate);
             run.ended.insert(report.model.clone(), succeeded);
             notify(&observer, &report);
             reports.push(report);
@@ -172,9 +171,8 @@ impl Engine {
                 options.full_refresh
                     || progress.is_none()
                     || (!model.strategy.reads_events()
-                        && progress.is_some_and(|known| {
-                            known.definition_hash != model.definition_hash
-                        }))
+                        && progress
+                            .is_some_and(|known| known.definition_hash != model.definition_hash))
             })
             .map(|model| model.name().to_owned())
             .collect()
@@ -217,7 +215,8 @@ fn notify(observer: &Option<Observer>, report: &ModelReport) {
         ModelState::Failed(failure) => {
             error!(model = %report.model, error = %failure, "model {} failed: {failure}", report.model);
         }
-        ModelState::Loaded(outcome) => info!(
+        // Whoever watches is told below.
+        ModelState::Loaded(outcome) if observer.is_none() => info!(
             model = %report.model,
             rows = outcome.rows_staged,
             "model {} loaded: {}, {} rows",
@@ -225,7 +224,7 @@ fn notify(observer: &Option<Observer>, report: &ModelReport) {
             report.action,
             outcome.rows_staged
         ),
-        ModelState::UpToDate | ModelState::Skipped(_) => {}
+        ModelState::Loaded(_) | ModelState::UpToDate | ModelState::Skipped(_) => {}
     }
     if let Some(observer) = observer {
         observer(report);

@@ -54,7 +54,9 @@ pub fn compile_checks(contract: &EventContract) -> Result<Vec<CompiledCheck>, Ve
     let mut errors = Vec::new();
     for constraint in &contract.checks {
         match compile_check(&session, contract, constraint) {
-            Ok(condition) => compiled.push(CompiledCheck { constraint: constraint.clone(), condition }),
+            Ok(condition) => {
+                compiled.push(CompiledCheck { constraint: constraint.clone(), condition })
+            }
             Err(source) => errors.push(CheckError { constraint: constraint.clone(), source }),
         }
     }

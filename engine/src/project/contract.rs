@@ -189,9 +189,11 @@ pub fn landed_schema(columns: &[ContractColumn]) -> SchemaRef {
         Field::new(envelope::APP_VERSION, DataType::Utf8, true),
     ];
     debug_assert_eq!(fields.len(), FIRST_PROPERTY_COLUMN);
-    fields.extend(columns.iter().map(|column| {
-        Field::new(&column.name, column.column_type.arrow_type(), column.nullable)
-    }));
+    fields.extend(
+        columns.iter().map(|column| {
+            Field::new(&column.name, column.column_type.arrow_type(), column.nullable)
+        }),
+    );
     fields.extend([
         Field::new(envelope::EXTRA, DataType::Utf8, true),
         Field::new(envelope::RECEIVED_AT, timestamp_type(), false),

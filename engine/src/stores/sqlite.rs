@@ -98,6 +98,8 @@ fn connect(store: &str, path: &Path) -> StoreResult<Connection> {
         // 64 MiB of page cache: indexes of a few million keys stay in memory.
         connection.pragma_update(None, "cache_size", -65_536)?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
+        // Pages that every batch dirties are copied into the database once per 64 MiB of log.
+        connection.pragma_update(None, "wal_autocheckpoint", 16_384)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(())
     };

@@ -24,10 +24,9 @@ fn batch(topic: &str, first: i64, events: &[(&str, &str, i64)]) -> Arc<HotBatch>
         Field::new("player_id", DataType::Utf8, false),
     ]);
     let ids = StringArray::from_iter_values(events.iter().map(|event| event.0));
-    let times = TimestampMicrosecondArray::from_iter_values(
-        events.iter().map(|event| event.2 * 1_000_000),
-    )
-    .with_timezone("UTC");
+    let times =
+        TimestampMicrosecondArray::from_iter_values(events.iter().map(|event| event.2 * 1_000_000))
+            .with_timezone("UTC");
     let players = StringArray::from_iter_values(events.iter().map(|event| event.1));
     let rows = RecordBatch::try_new(
         Arc::new(schema),
@@ -68,10 +67,7 @@ pub(crate) async fn suite(store: &dyn HotStore) {
     let conflicts = store.insert(batch("b", 0, &again)).await.unwrap();
     assert_eq!(
         conflicts,
-        [
-            HotConflict { row: 1, stored: key("a", 10) },
-            HotConflict { row: 2, stored: key("b", 0) },
-        ]
+        [HotConflict { row: 1, stored: key("a", 10) }, HotConflict { row: 2, stored: key("b", 0) },]
     );
     assert_eq!(store.count().await.unwrap(), 4);
     // A document changes hands once.

@@ -21,10 +21,7 @@ pub(crate) async fn suite(store: &dyn Landing) {
     }
     store.seal("2026-01-02/c.qls", parts).await.unwrap();
     let listed = store.list().await.unwrap();
-    assert_eq!(
-        listed,
-        [("2026-01-01/a.qls".to_owned(), 11), ("2026-01-02/c.qls".to_owned(), 11)]
-    );
+    assert_eq!(listed, [("2026-01-01/a.qls".to_owned(), 11), ("2026-01-02/c.qls".to_owned(), 11)]);
     store.remove("2026-01-01/a.qls").await.unwrap();
     store.remove("2026-01-01/a.qls").await.unwrap();
     assert_eq!(store.list().await.unwrap().len(), 1);

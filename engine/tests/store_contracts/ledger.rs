@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use questlake_engine::stores::hot::PhysicalKey;
 use questlake_engine::stores::landing::segment::Section;
 use questlake_engine::stores::ledger::{
     BatchCommit, Claim, ContentMark, Counts, Ledger, PositionAdvance, QuarantineFilter,
     QuarantineState, QuarantinedRecord, ReplayOutcome, SealedSegment,
 };
-use questlake_engine::stores::hot::PhysicalKey;
 
 fn counts(landed: u64, duplicates: u64, quarantined: u64) -> Counts {
     Counts { consumed: landed + duplicates + quarantined, landed, duplicates, quarantined }
@@ -70,10 +70,8 @@ async fn claims_are_fenced(ledger: &dyn Ledger, other: &dyn Ledger) {
     assert_eq!(ledger.position("t", 0).await.unwrap(), Some(0));
     assert_eq!(ledger.position("t", 1).await.unwrap(), None);
     // The right epoch at the wrong position is refused too: a batch cannot be committed twice.
-    let commit = BatchCommit {
-        advances: vec![advance(&new, 3, counts(2, 1, 0))],
-        ..BatchCommit::default()
-    };
+    let commit =
+        BatchCommit { advances: vec![advance(&new, 3, counts(2, 1, 0))], ..BatchCommit::default() };
     other.commit(commit.clone()).await.unwrap();
     assert!(other.commit(commit).await.unwrap_err().is_fenced());
     assert_eq!(ledger.position("t", 0).await.unwrap(), Some(3));
@@ -95,10 +93,7 @@ async fn commits_are_whole(ledger: &dyn Ledger) {
     assert_eq!(ledger.position("t", 0).await.unwrap(), Some(3));
     let whole = BatchCommit {
         segment: Some(segment("one")),
-        advances: vec![
-            advance(&claim, 6, counts(1, 0, 2)),
-            advance(&another, 8, counts(7, 1, 0)),
-        ],
+        advances: vec![advance(&claim, 6, counts(1, 0, 2)), advance(&another, 8, counts(7, 1, 0))],
         quarantined: vec![record(4, "missing_field"), record(5, "malformed_json")],
         ..BatchCommit::default()
     };

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray,
-};
+use arrow::array::{ArrayRef, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::SessionContext;
@@ -87,7 +85,8 @@ async fn load(
 async fn select(warehouse: &dyn Warehouse, condition: &str) -> String {
     let session = SessionContext::new();
     session.register_table("t", warehouse.table(&table())).unwrap();
-    let sql = format!("SELECT player_id, day, events, revenue, platform FROM t {condition} ORDER BY 1");
+    let sql =
+        format!("SELECT player_id, day, events, revenue, platform FROM t {condition} ORDER BY 1");
     let batches = session.sql(&sql).await.unwrap().collect().await.unwrap();
     let text = pretty_format_batches(&batches).unwrap().to_string();
     let lines: Vec<String> = text
@@ -120,8 +119,7 @@ pub(crate) async fn suite(warehouse: &dyn Warehouse) {
 }
 
 async fn loads_combine(warehouse: &dyn Warehouse) {
-    let first: [Row; 2] =
-        [("a", 100, 2, Some(10), Some("ios")), ("b", 101, 1, None, Some("web"))];
+    let first: [Row; 2] = [("a", 100, 2, Some(10), Some("ios")), ("b", 101, 1, None, Some("web"))];
     let loaded = load(warehouse, &first, publication(LoadMode::Append, None, 1)).await.unwrap();
     assert_eq!(loaded, 2);
     // Before a first load there is nothing to compare with.
@@ -150,7 +148,10 @@ async fn filters_are_exact(warehouse: &dyn Warehouse) {
         ("WHERE events > 1 AND platform <> 'android'", "b 1970-04-12 2 0.05 web"),
         ("WHERE platform IS NULL", "c 1970-04-14 1"),
         ("WHERE revenue >= 0.30", "a 1970-04-09 5 0.30 android"),
-        ("WHERE platform LIKE 'w%' OR events = 5 LIMIT 5", "a 1970-04-09 5 0.30 android\nb 1970-04-12 2 0.05 web"),
+        (
+            "WHERE platform LIKE 'w%' OR events = 5 LIMIT 5",
+            "a 1970-04-09 5 0.30 android\nb 1970-04-12 2 0.05 web",
+        ),
     ] {
         let condition = condition.replace(" LIMIT 5", "");
         assert_eq!(select(warehouse, &condition).await, expected, "{condition}");
@@ -159,7 +160,8 @@ async fn filters_are_exact(warehouse: &dyn Warehouse) {
 
 async fn loads_are_fenced(warehouse: &dyn Warehouse) {
     let before = select(warehouse, "").await;
-    let late = load(warehouse, &[("z", 1, 1, None, None)], publication(LoadMode::Upsert, Some(1), 3));
+    let late =
+        load(warehouse, &[("z", 1, 1, None, None)], publication(LoadMode::Upsert, Some(1), 3));
     assert!(late.await.unwrap_err().is_fenced());
     // A load that is dropped leaves nothing behind.
     let mut dropped = warehouse.begin_load(&table()).await.unwrap();

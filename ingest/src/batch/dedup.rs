@@ -5,10 +5,11 @@
 //! - It is this record's own key: a replay after a crash. Keep the row.
 //! - It is the key under which this record was quarantined: a replay of the quarantine. Take the
 //!   document over and keep the row.
+//! - It is a record of the same batch: a duplicate, for that record keeps its row.
 //! - It is a smaller offset of the same partition: a duplicate. That record is committed, or stands
 //!   before this one in line.
-//! - It is a larger offset of the same partition: an ended process got further than the ledger. Take
-//!   the document over; the other record will find it and be the duplicate.
+//! - It is a larger offset of the same partition, behind this batch: an ended process got further
+//!   than the ledger. Take the document over; the other record will find it and be the duplicate.
 //! - It belongs to another partition and is committed there: a duplicate.
 //! - It belongs to another partition and is not committed: in doubt, for that record may never be
 //!   read again. Fence the other partition by claiming it. If the record is committed now, this one
@@ -67,12 +68,12 @@ impl Ingester {
         let mut duplicates = Vec::new();
         let mut in_doubt = Vec::new();
         let mut seen = HashSet::new();
-        let mut positions = HashMap::new();
+        let mut known = Known::default();
         for conflict in conflicts {
             let row = batch.rows[conflict.row];
             let record = record_of(prepared, &row);
             let origin = prepared.batch.origins.get(record as usize).map(|origin| &origin.key);
-            let verdict = self.judge(batch, conflict, origin, &mut positions).await?;
+            let verdict = self.judge(batch, conflict, origin, &mut known).await?;
             // All rows of an event meet the same document; the first one may become its owner.
             if verdict == Verdict::Duplicate || !seen.insert(event_id(batch, &row)) {
                 duplicates.push(row);
@@ -91,24 +92,32 @@ impl Ingester {
         batch: &HotBatch,
         conflict: &HotConflict,
         origin: Option<&PhysicalKey>,
-        positions: &mut HashMap<(Arc<str>, i32), i64>,
+        known: &mut Known,
     ) -> Result<Verdict, IngestError> {
         let row = batch.rows[conflict.row];
         let stored = &conflict.stored;
         if origin == Some(stored) {
             return Ok(Verdict::Ours);
         }
-        if stored.topic == batch.topic && stored.partition == row.partition {
-            let is_earlier = stored.offset < row.offset;
-            return Ok(if is_earlier { Verdict::Duplicate } else { Verdict::Ours });
+        if stored.topic == batch.topic {
+            let same_partition = stored.partition == row.partition;
+            if same_partition && stored.offset < row.offset {
+                return Ok(Verdict::Duplicate);
+            }
+            if known.batch_has(batch, stored) {
+                return Ok(Verdict::Duplicate);
+            }
+            if same_partition {
+                return Ok(Verdict::Ours);
+            }
         }
         let partition = (Arc::clone(&stored.topic), stored.partition);
-        let committed = match positions.get(&partition) {
+        let committed = match known.positions.get(&partition) {
             Some(position) => *position,
             None => {
                 let position = self.stores.ledger.position(&stored.topic, stored.partition).await?;
                 let position = position.unwrap_or(0);
-                positions.insert(partition, position);
+                known.positions.insert(partition, position);
                 position
             }
         };
@@ -189,6 +198,23 @@ impl Ingester {
         )
         .with_advice("run the command again")
         .into())
+    }
+}
+
+/// What has been looked up for the conflicts of one batch.
+#[derive(Default)]
+struct Known {
+    /// Committed positions by topic and partition.
+    positions: HashMap<(Arc<str>, i32), i64>,
+    /// Partition and offset of each row of the batch, once they are needed.
+    rows: Option<HashSet<(i32, i64)>>,
+}
+
+impl Known {
+    /// Whether a key of the batch's topic is that of one of its rows.
+    fn batch_has(&mut self, batch: &HotBatch, key: &PhysicalKey) -> bool {
+        let keys = || batch.rows.iter().map(|row| (row.partition, row.offset)).collect();
+        self.rows.get_or_insert_with(keys).contains(&(key.partition, key.offset))
     }
 }
 

@@ -41,19 +41,17 @@ impl Ingester {
         };
         let (mut tables, mut rejected) = self.merge_parts(parts)?;
         for (contract, checks) in self.contracts.iter().zip(self.checks.iter()) {
-            let Some(table) = tables
-                .iter_mut()
-                .find(|table| table.contract.event_type == contract.event_type)
+            let Some(table) =
+                tables.iter_mut().find(|table| table.contract.event_type == contract.event_type)
             else {
                 continue;
             };
             for check in checks {
-                let broken = check.broken_rows(&table.rows).map_err(|source| {
-                    IngestError::Evaluate {
+                let broken =
+                    check.broken_rows(&table.rows).map_err(|source| IngestError::Evaluate {
                         name: check.constraint.name.clone(),
                         source: Box::new(source),
-                    }
-                })?;
+                    })?;
                 let Some(broken) = broken else { continue };
                 let mut index = 0;
                 table.records.retain(|record| {

@@ -1,8 +1,6 @@
 //! Steps 3 and 4: seal the rows as a segment, and commit it in the ledger.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::Utc;
 use questlake_engine::failpoint;
@@ -63,20 +61,20 @@ impl Ingester {
         })
         .await
         .map_err(|error| aborted("encoding a segment", &error))??;
-        let name = segment_name();
+        let name = segment_name()?;
         self.stores.landing.seal(&name, encoded.parts).await?;
         Ok(Some(SealedSegment { name, bytes: encoded.bytes, sections: encoded.sections }))
     }
 }
 
 /// A name that no other process and no other batch of this one chooses, in a folder per day.
-fn segment_name() -> String {
-    static SEALED: AtomicU64 = AtomicU64::new(0);
-    let number = SEALED.fetch_add(1, Ordering::Relaxed);
+fn segment_name() -> Result<String, IngestError> {
+    let random = getrandom::u64().map_err(|error| IngestError::Aborted {
+        step: "naming a segment",
+        reason: format!("the system gives no random numbers: {error}"),
+    })?;
     let now = Utc::now();
-    // The state is random for each call; time and number make a clash of two of them harmless.
-    let random = RandomState::new().hash_one(number);
-    format!("{}/{}-{random:016x}.qls", now.format("%Y-%m-%d"), now.format("%H%M%S%6f"))
+    Ok(format!("{}/{}-{random:016x}.qls", now.format("%Y-%m-%d"), now.format("%H%M%S%6f")))
 }
 
 /// Per partition, how far it moves and what became of its records.
@@ -118,11 +116,7 @@ fn quarantined(ingester: &Ingester, prepared: &Prepared) -> Vec<QuarantinedRecor
     prepared.rejected.iter().map(|rejection| record_of(ingester, prepared, rejection)).collect()
 }
 
-fn record_of(
-    ingester: &Ingester,
-    prepared: &Prepared,
-    rejection: &Rejection,
-) -> QuarantinedRecord {
+fn record_of(ingester: &Ingester, prepared: &Prepared, rejection: &Rejection) -> QuarantinedRecord {
     let records = &prepared.batch.records;
     let span = &records.records[rejection.record as usize];
     let raw = records.record_bytes(rejection.record as usize).unwrap_or_default();
@@ -157,10 +151,8 @@ fn replays(prepared: &Prepared) -> Vec<ReplayOutcome> {
         .iter()
         .enumerate()
         .map(|(record, origin)| {
-            let rejection = prepared
-                .rejected
-                .iter()
-                .find(|rejection| rejection.record as usize == record);
+            let rejection =
+                prepared.rejected.iter().find(|rejection| rejection.record as usize == record);
             ReplayOutcome {
                 quarantine_id: origin.quarantine_id,
                 refused: rejection

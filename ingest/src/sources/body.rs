@@ -57,8 +57,8 @@ pub fn unpack(body: Bytes, encoding: Option<&str>, limit: usize) -> Result<Bytes
 pub fn split_body(body: &Bytes) -> Result<Vec<(u32, u32)>, BodyError> {
     let first = body.iter().position(|byte| !byte.is_ascii_whitespace()).ok_or(BodyError::Empty)?;
     if body[first] == b'[' {
-        let elements: Vec<&RawValue> = serde_json::from_slice(body)
-            .map_err(|error| BodyError::Array(error.to_string()))?;
+        let elements: Vec<&RawValue> =
+            serde_json::from_slice(body).map_err(|error| BodyError::Array(error.to_string()))?;
         let base = body.as_ptr() as usize;
         return Ok(elements
             .into_iter()

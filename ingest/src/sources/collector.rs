@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -76,14 +77,25 @@ struct Problem {
     title: String,
 }
 
-async fn collect(State(collector): State<Collector>, headers: HeaderMap, body: Bytes) -> Response {
+async fn collect(
+    State(collector): State<Collector>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let limit = collector.bounds.body_limit;
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return body_problem(&BodyError::TooLarge { limit });
+        }
+        Err(rejection) => return problem(rejection.status(), rejection.body_text()),
+    };
     let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.to_str());
     let encoding = match encoding {
         None => None,
         Some(Ok(encoding)) => Some(encoding),
         Some(Err(_)) => return body_problem(&BodyError::Encoding("unreadable".to_owned())),
     };
-    let limit = collector.bounds.body_limit;
     let body = match unpack(body, encoding, limit) {
         Ok(body) => body,
         Err(error) => return body_problem(&error),

@@ -1,11 +1,12 @@
 //! Files of newline-delimited JSON, plain or gzip. The offset of a record is the position of its
 //! first byte in the (unpacked) content.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -38,12 +39,31 @@ pub struct BatchBounds {
 /// How far the files have been read, for a progress bar and for stopping; shared.
 #[derive(Debug, Default)]
 pub struct FileProgress {
-    /// Bytes of the files as they lie on disk that have been read.
-    pub bytes_read: AtomicU64,
+    /// Bytes of the file as it lies on disk whose records are committed.
+    pub bytes_committed: AtomicU64,
     /// Records that are committed.
     pub records: AtomicU64,
     /// Set to end after the batches under way.
     pub stop: AtomicBool,
+    /// Bytes of the file as it lies on disk that have been read.
+    bytes_read: AtomicU64,
+    /// For each batch under way, the bytes that had been read when it was complete.
+    under_way: Mutex<VecDeque<u64>>,
+}
+
+impl FileProgress {
+    fn batch_is_read(&self) {
+        let bytes = self.bytes_read.load(Ordering::Relaxed);
+        self.under_way.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push_back(bytes);
+    }
+
+    fn batch_is_committed(&self, records: u64) {
+        self.records.fetch_add(records, Ordering::Relaxed);
+        let mut under_way = self.under_way.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(bytes) = under_way.pop_front() {
+            self.bytes_committed.store(bytes, Ordering::Relaxed);
+        }
+    }
 }
 
 /// What was read of one file.
@@ -86,7 +106,7 @@ pub async fn ingest_file(
         let result = ingest_stream(ingester, receiver, |batch| {
             has_moved = true;
             counts.add(&batch.counts);
-            progress.records.fetch_add(batch.counts.consumed, Ordering::Relaxed);
+            progress.batch_is_committed(batch.counts.consumed);
         })
         .await;
         let read =
@@ -194,7 +214,7 @@ enum ReadEnd {
 }
 
 fn read_file(
-    path: &PathBuf,
+    path: &Path,
     start: FileStart,
     bounds: BatchBounds,
     progress: &Arc<FileProgress>,
@@ -259,6 +279,7 @@ fn read_batches(
                 origins: Vec::new(),
             };
             claim.next_offset = next_offset;
+            progress.batch_is_read();
             if sender.blocking_send(Ok(batch)).is_err() {
                 return Ok(ReadEnd::Failed);
             }

@@ -167,9 +167,10 @@ fn fit(
         .map(|field| match batch.column_by_name(field.name()) {
             Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
             Some(column) => arrow::compute::cast(column, field.data_type()),
-            None if field.name() == envelope::EVENT_TYPE => Ok(Arc::new(
-                StringArray::from_iter_values(std::iter::repeat_n(event_type, rows)),
-            ) as ArrayRef),
+            None if field.name() == envelope::EVENT_TYPE => {
+                Ok(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(event_type, rows)))
+                    as ArrayRef)
+            }
             None => Ok(new_null_array(field.data_type(), rows)),
         })
         .collect::<Result<_, ArrowError>>()?;

@@ -1,8 +1,10 @@
 //! The embedded hot store: one SQLite table, appended to, with two narrow indexes.
 //!
-//! Documents lie in arrival order, so that an insert dirties few pages; the unique index holds
-//! event identifiers only. Canonical UUIDs are stored as 16 bytes, any other identifier as its
-//! text, and the two cannot collide because their SQLite types differ.
+//! Documents are appended batch by batch, those of one player side by side, so that an insert
+//! dirties few pages and a timeline is read in few runs. The unique index holds event identifiers
+//! only; where a player's documents lie is kept per batch, not per document. Canonical UUIDs are
+//! stored as 16 bytes, any other identifier as its text, and the two cannot collide because their
+//! SQLite types differ.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,9 +13,9 @@ use arrow::array::{AsArray, StringArray};
 use arrow::datatypes::TimestampMicrosecondType;
 use async_trait::async_trait;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, OptionalExtension, ToSql, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, TransactionBehavior};
 
-use super::{HotBatch, HotConflict, HotEvent, HotStore, PhysicalKey};
+use super::{HotBatch, HotConflict, HotEvent, HotRow, HotStore, PhysicalKey};
 use crate::failpoint;
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
 use crate::stores::sqlite::{SqliteDatabase, run_blocking};
@@ -39,7 +41,13 @@ CREATE TABLE IF NOT EXISTS events (
     document      TEXT NOT NULL       -- the raw JSON
 );
 CREATE UNIQUE INDEX IF NOT EXISTS events_by_id ON events (event_id);
-CREATE INDEX IF NOT EXISTS events_by_player ON events (player_id, event_time);
+-- Runs of rows of one player, written by one batch.
+CREATE TABLE IF NOT EXISTS player_runs (
+    player_id TEXT NOT NULL,
+    first_row INTEGER NOT NULL,
+    last_row  INTEGER NOT NULL,
+    PRIMARY KEY (player_id, first_row)
+) WITHOUT ROWID;
 CREATE VIEW IF NOT EXISTS documents AS
     SELECT CASE typeof(event_id) WHEN 'blob' THEN lower(
                substr(hex(event_id), 1, 8) || '-' || substr(hex(event_id), 9, 4) || '-' ||
@@ -212,8 +220,7 @@ struct EnvelopeColumns<'a> {
 }
 
 /// An SQLite error outside, an injected failure inside.
-type InsertResult =
-    rusqlite::Result<Result<Vec<HotConflict>, failpoint::InjectedFailure>>;
+type InsertResult = rusqlite::Result<Result<Vec<HotConflict>, failpoint::InjectedFailure>>;
 
 fn insert_batch(connection: &mut Connection, batch: &HotBatch) -> InsertResult {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -227,44 +234,79 @@ fn insert_batch(connection: &mut Connection, batch: &HotBatch) -> InsertResult {
             event_type_id: intern(&transaction, "event_types", "event_type", &table.event_type)?,
         });
     }
-    let mut conflicts = Vec::new();
-    {
-        let mut insert = transaction.prepare_cached(
-            "INSERT INTO events (event_id, topic_id, partition, \"offset\", event_type_id, \
-             event_time, player_id, document) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
-             ON CONFLICT (event_id) DO NOTHING",
-        )?;
-        for (index, row) in batch.rows.iter().enumerate() {
-            let columns = &tables[row.table as usize];
-            let at = row.row as usize;
-            let event_id = columns.event_id.value(at);
-            let document =
-                &batch.data[row.start as usize..row.start as usize + row.length as usize];
-            let inserted = insert.execute((
-                StoredId::new(event_id),
-                topic_id,
-                row.partition,
-                row.offset,
-                columns.event_type_id,
-                columns.event_time[at],
-                columns.player_id.value(at),
-                ToSqlOutput::Borrowed(ValueRef::Text(document)),
-            ))?;
-            if inserted == 0
-                && let Some(stored) = stored_key(&transaction, event_id)?
-                && (stored.offset != row.offset
-                    || stored.partition != row.partition
-                    || stored.topic != batch.topic)
-            {
-                conflicts.push(HotConflict { row: index, stored });
-            }
-        }
-    }
+    let conflicts = insert_rows(&transaction, batch, topic_id, &tables)?;
     if let Err(failure) = failpoint::pass("hot.in_insert") {
         return Ok(Err(failure));
     }
     transaction.commit()?;
     Ok(Ok(conflicts))
+}
+
+/// Inserts the rows player by player, and notes where each player's lie.
+fn insert_rows(
+    transaction: &Transaction<'_>,
+    batch: &HotBatch,
+    topic_id: i64,
+    tables: &[EnvelopeColumns<'_>],
+) -> rusqlite::Result<Vec<HotConflict>> {
+    let player_of = |row: &HotRow| tables[row.table as usize].player_id.value(row.row as usize);
+    let mut order: Vec<u32> = (0..batch.rows.len() as u32).collect();
+    // Stable, so that a player's records stay in their order.
+    order.sort_by(|left, right| {
+        player_of(&batch.rows[*left as usize]).cmp(player_of(&batch.rows[*right as usize]))
+    });
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO events (event_id, topic_id, partition, \"offset\", event_type_id, \
+         event_time, player_id, document) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+         ON CONFLICT (event_id) DO NOTHING",
+    )?;
+    let mut insert_run = transaction.prepare_cached(
+        "INSERT INTO player_runs (player_id, first_row, last_row) VALUES (?1, ?2, ?3)",
+    )?;
+    let mut conflicts = Vec::new();
+    let mut run: Option<(&str, i64, i64)> = None;
+    for index in order {
+        let row = &batch.rows[index as usize];
+        let columns = &tables[row.table as usize];
+        let at = row.row as usize;
+        let event_id = columns.event_id.value(at);
+        let player_id = columns.player_id.value(at);
+        let document = &batch.data[row.start as usize..row.start as usize + row.length as usize];
+        let inserted = insert.execute((
+            StoredId::new(event_id),
+            topic_id,
+            row.partition,
+            row.offset,
+            columns.event_type_id,
+            columns.event_time[at],
+            player_id,
+            ToSqlOutput::Borrowed(ValueRef::Text(document)),
+        ))?;
+        if inserted == 1 {
+            let row_id = transaction.last_insert_rowid();
+            match &mut run {
+                Some((player, _, last)) if *player == player_id && *last + 1 == row_id => {
+                    *last = row_id;
+                }
+                _ => {
+                    if let Some(ended) = run.replace((player_id, row_id, row_id)) {
+                        insert_run.execute(ended)?;
+                    }
+                }
+            }
+        } else if let Some(stored) = stored_key(transaction, event_id)?
+            && (stored.offset != row.offset
+                || stored.partition != row.partition
+                || stored.topic != batch.topic)
+        {
+            conflicts.push(HotConflict { row: index as usize, stored });
+        }
+    }
+    if let Some(ended) = run {
+        insert_run.execute(ended)?;
+    }
+    conflicts.sort_unstable_by_key(|conflict| conflict.row);
+    Ok(conflicts)
 }
 
 fn stored_key(connection: &Connection, event_id: &str) -> rusqlite::Result<Option<PhysicalKey>> {
@@ -307,12 +349,7 @@ fn take_over(
 }
 
 /// The small number that stands for `name` in a look-up table, made on first use.
-fn intern(
-    connection: &Connection,
-    table: &str,
-    column: &str,
-    name: &str,
-) -> rusqlite::Result<i64> {
+fn intern(connection: &Connection, table: &str, column: &str, name: &str) -> rusqlite::Result<i64> {
     connection
         .prepare_cached(&format!(
             "INSERT INTO {table} ({column}) VALUES (?1) ON CONFLICT DO NOTHING"
@@ -330,8 +367,9 @@ fn read_timeline(
 ) -> rusqlite::Result<Vec<HotEvent>> {
     let mut query = connection.prepare(
         "SELECT event_id, event_type, event_time, topic, partition, \"offset\", document \
-         FROM events JOIN topics USING (topic_id) JOIN event_types USING (event_type_id) \
-         WHERE player_id = ?1 ORDER BY event_time DESC, row_id DESC LIMIT ?2",
+         FROM player_runs CROSS JOIN events ON row_id BETWEEN first_row AND last_row \
+         JOIN topics USING (topic_id) JOIN event_types USING (event_type_id) \
+         WHERE player_runs.player_id = ?1 ORDER BY event_time DESC, row_id DESC LIMIT ?2",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = query.query_map((player_id, limit), |row| {
@@ -356,7 +394,13 @@ mod tests {
         let uuid = "0190a1b2-c3d4-7e5f-8091-a2b3c4d5e6f7";
         let bytes = parse_uuid(uuid.as_bytes()).unwrap();
         assert_eq!(format_event_id(Value::Blob(bytes.to_vec())), uuid);
-        for other in ["0190A1B2-c3d4-7e5f-8091-a2b3c4d5e6f7", "0190a1b2c3d47e5f8091a2b3c4d5e6f7", "", "0190a1b2-c3d4-7e5f-8091-a2b3c4d5e6fg", "0190a1b2-c3d4-7e5f-8091a-2b3c4d5e6f7"] {
+        for other in [
+            "0190A1B2-c3d4-7e5f-8091-a2b3c4d5e6f7",
+            "0190a1b2c3d47e5f8091a2b3c4d5e6f7",
+            "",
+            "0190a1b2-c3d4-7e5f-8091-a2b3c4d5e6fg",
+            "0190a1b2-c3d4-7e5f-8091a-2b3c4d5e6f7",
+        ] {
             assert_eq!(parse_uuid(other.as_bytes()), None, "{other}");
         }
     }

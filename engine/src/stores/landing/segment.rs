@@ -134,11 +134,8 @@ fn encode_section(rows: &RecordBatch, compression: Compression) -> Result<Vec<u8
     };
     let options = IpcWriteOptions::default().try_with_compression(compression)?;
     let capacity = rows.get_array_memory_size() + 4096;
-    let mut writer = FileWriter::try_new_with_options(
-        Vec::with_capacity(capacity),
-        rows.schema_ref(),
-        options,
-    )?;
+    let mut writer =
+        FileWriter::try_new_with_options(Vec::with_capacity(capacity), rows.schema_ref(), options)?;
     writer.write(rows)?;
     writer.into_inner()
 }
@@ -177,12 +174,15 @@ pub fn read_directory(file: &[u8]) -> Result<Vec<Section>, ArrowError> {
     serde_json::from_slice(directory).map_err(|error| ArrowError::ExternalError(Box::new(error)))
 }
 
+/// Chooses columns by their index in a section's schema.
+pub type Projection<'a> = &'a dyn Fn(&SchemaRef) -> Vec<usize>;
+
 /// Decodes one section, verifying its checksum. `projection` chooses columns by their index in the
 /// section's own schema; the bytes of the others are not decoded. Buffers are shared with `bytes`.
 pub fn decode_section(
     bytes: &Buffer,
     section: &Section,
-    projection: Option<&dyn Fn(&SchemaRef) -> Vec<usize>>,
+    projection: Option<Projection<'_>>,
 ) -> Result<Vec<RecordBatch>, ArrowError> {
     let damaged = |what: String| {
         ArrowError::ParseError(format!("section `{}` is damaged: {what}", section.event_type))

@@ -15,9 +15,7 @@ use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{
-    Load, ModelProgress, RunRecord, StaleMark, TableDefinition, Warehouse,
-};
+use super::{Load, ModelProgress, RunRecord, StaleMark, TableDefinition, Warehouse};
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
 use crate::stores::sqlite::{SqliteDatabase, run_blocking};
 use load::SqliteLoad;
@@ -72,8 +70,7 @@ impl Warehouse for SqliteWarehouse {
         rebuilt: &BTreeSet<String>,
     ) -> StoreResult<Vec<String>> {
         const OPERATION: &str = "prepare the star schema";
-        let (database, tables, rebuilt) =
-            (self.database.clone(), tables.to_vec(), rebuilt.clone());
+        let (database, tables, rebuilt) = (self.database.clone(), tables.to_vec(), rebuilt.clone());
         self.database
             .with_writer(OPERATION, move |connection| {
                 prepare_tables(connection, &tables, &rebuilt)
@@ -97,8 +94,8 @@ impl Warehouse for SqliteWarehouse {
         path.push("-pipeline.lock");
         let store = self.database.store().to_owned();
         run_blocking(self.database.store(), OPERATION, move || {
-            let file = File::create(&path)
-                .map_err(|error| StoreError::io(&store, OPERATION, error))?;
+            let file =
+                File::create(&path).map_err(|error| StoreError::io(&store, OPERATION, error))?;
             match file.try_lock() {
                 Ok(()) => Ok(Box::new(file) as Box<dyn Send + Sync>),
                 Err(TryLockError::WouldBlock) => Err(StoreError::new(
@@ -152,8 +149,7 @@ impl Warehouse for SqliteWarehouse {
         let (database, models) = (self.database.clone(), models.to_vec());
         self.database
             .with_writer(OPERATION, move |connection| {
-                forget_except(connection, &models)
-                    .map_err(|error| database.error(OPERATION, error))
+                forget_except(connection, &models).map_err(|error| database.error(OPERATION, error))
             })
             .await
     }
@@ -161,7 +157,9 @@ impl Warehouse for SqliteWarehouse {
     async fn stale_marks(&self) -> StoreResult<Vec<StaleMark>> {
         self.read("read the stale days", |connection| {
             connection
-                .prepare("SELECT sequence, consumer, source, day FROM meta_stale ORDER BY sequence")?
+                .prepare(
+                    "SELECT sequence, consumer, source, day FROM meta_stale ORDER BY sequence",
+                )?
                 .query_map([], |row| {
                     let day: Option<String> = row.get(3)?;
                     Ok(StaleMark {
@@ -294,7 +292,10 @@ fn added_columns(
     );
     for old in existing {
         let Some(new) = table.column(&old.name) else {
-            let what = format!("table {} has a column `{}` that its model no longer has", table.name, old.name);
+            let what = format!(
+                "table {} has a column `{}` that its model no longer has",
+                table.name, old.name
+            );
             return Err((what, way_out));
         };
         let declared = declared_type(&new.data_type);

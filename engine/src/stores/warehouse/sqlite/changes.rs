@@ -36,8 +36,9 @@ pub(super) fn remember_old_rows(
             None => String::new(),
         },
     };
-    transaction
-        .execute_batch(&format!("CREATE TEMP TABLE old AS SELECT {columns} FROM main.{name} t {rows}"))
+    transaction.execute_batch(&format!(
+        "CREATE TEMP TABLE old AS SELECT {columns} FROM main.{name} t {rows}"
+    ))
 }
 
 /// The latest value of the partition column.
@@ -121,7 +122,11 @@ fn mark_all_if_changed(
 /// A query for the old and new values of `column` (NULL if it is empty) in changed rows.
 fn changed_values(table: &TableDefinition, watch: &Watch, column: &str) -> String {
     let value = |row: &str| {
-        if column.is_empty() { "NULL AS day".to_owned() } else { format!("{row}.{} AS day", quote(column)) }
+        if column.is_empty() {
+            "NULL AS day".to_owned()
+        } else {
+            format!("{row}.{} AS day", quote(column))
+        }
     };
     if table.key.is_empty() {
         // Without a key rows cannot be paired: all that went and all that came has changed.

@@ -73,8 +73,7 @@ impl Load for SqliteLoad {
         let (database, table) = (self.database.clone(), Arc::clone(&self.table));
         let connection = Arc::clone(&self.connection);
         run_blocking(self.database.store(), "stage rows", move || {
-            let mut connection =
-                connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut connection = connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             let operation = format!("stage rows of {}", table.name);
             let transaction =
                 connection.transaction().map_err(|error| database.error(&operation, error))?;
@@ -96,19 +95,15 @@ impl Load for SqliteLoad {
         let (database, table) = (self.database.clone(), Arc::clone(&self.table));
         let (connection, rows_staged) = (Arc::clone(&self.connection), self.rows_staged);
         run_blocking(self.database.store(), "publish a model", move || {
-            let mut connection =
-                connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut connection = connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             let operation = format!("publish {}", table.name);
             let outcome = publish(&mut connection, &table, &publication, rows_staged);
             outcome.map_err(|failure| match failure {
                 PublishFailure::Sqlite(error) => database.error(&operation, error),
-                PublishFailure::Fenced(what) => StoreError::new(
-                    database.store(),
-                    operation,
-                    StoreErrorKind::Fenced,
-                    what,
-                )
-                .with_advice("nothing was written; let one run end before the next begins"),
+                PublishFailure::Fenced(what) => {
+                    StoreError::new(database.store(), operation, StoreErrorKind::Fenced, what)
+                        .with_advice("nothing was written; let one run end before the next begins")
+                }
                 PublishFailure::Injected(failure) => StoreError::new(
                     database.store(),
                     operation,
@@ -131,13 +126,8 @@ fn stage_error(
     error: ValueError,
 ) -> StoreError {
     let ValueError::Sqlite(error) = error else {
-        return StoreError::new(
-            database.store(),
-            operation,
-            StoreErrorKind::InvalidData,
-            error,
-        )
-        .with_advice("cast the column in the model's SQL to a type that fits");
+        return StoreError::new(database.store(), operation, StoreErrorKind::InvalidData, error)
+            .with_advice("cast the column in the model's SQL to a type that fits");
     };
     if error.sqlite_error_code() != Some(ErrorCode::ConstraintViolation) {
         return database.error(operation, error);
@@ -264,10 +254,7 @@ fn put_staged_rows(
     }
 }
 
-fn save_progress(
-    transaction: &Transaction<'_>,
-    publication: &Publication,
-) -> rusqlite::Result<()> {
+fn save_progress(transaction: &Transaction<'_>, publication: &Publication) -> rusqlite::Result<()> {
     let ModelProgress { model, ledger_sequence, definition_hash, updated_at } =
         &publication.progress;
     transaction.execute(

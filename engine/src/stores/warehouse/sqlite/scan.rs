@@ -11,7 +11,9 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType,
+};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
@@ -113,9 +115,11 @@ impl TableProvider for SqliteTable {
 /// An expression as an SQLite condition, or `None` if SQLite might see it differently.
 fn condition(filter: &Expr, parameters: &mut Vec<Value>) -> Option<String> {
     match filter {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
-            Some(format!("({} AND {})", condition(left, parameters)?, condition(right, parameters)?))
-        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => Some(format!(
+            "({} AND {})",
+            condition(left, parameters)?,
+            condition(right, parameters)?
+        )),
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
             Some(format!("({} OR {})", condition(left, parameters)?, condition(right, parameters)?))
         }

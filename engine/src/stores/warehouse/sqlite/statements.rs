@@ -101,10 +101,7 @@ pub(super) fn insert_stage(table: &TableDefinition) -> String {
 /// The staged rows into the table, which has none with the same key.
 pub(super) fn append(table: &TableDefinition) -> String {
     let columns = all_columns(table, "");
-    format!(
-        "INSERT INTO main.{} ({columns}) SELECT {columns} FROM temp.stage",
-        quote(&table.name)
-    )
+    format!("INSERT INTO main.{} ({columns}) SELECT {columns} FROM temp.stage", quote(&table.name))
 }
 
 /// The staged rows merged into the table by its key.
@@ -144,10 +141,16 @@ fn combined(column: &TableColumn) -> String {
                 DataType::Decimal128(_, scale) => format!("round({old} + {new}, {scale})"),
                 _ => format!("{old} + {new}"),
             };
-            format!("CASE WHEN {old} IS NULL THEN {new} WHEN {new} IS NULL THEN {old} ELSE {sum} END")
+            format!(
+                "CASE WHEN {old} IS NULL THEN {new} WHEN {new} IS NULL THEN {old} ELSE {sum} END"
+            )
         }
-        Combine::Min => format!("CASE WHEN {old} IS NULL OR {new} < {old} THEN {new} ELSE {old} END"),
-        Combine::Max => format!("CASE WHEN {old} IS NULL OR {new} > {old} THEN {new} ELSE {old} END"),
+        Combine::Min => {
+            format!("CASE WHEN {old} IS NULL OR {new} < {old} THEN {new} ELSE {old} END")
+        }
+        Combine::Max => {
+            format!("CASE WHEN {old} IS NULL OR {new} > {old} THEN {new} ELSE {old} END")
+        }
         Combine::First(order) => by_order(&old, &new, order, "<"),
         Combine::Last(order) => by_order(&old, &new, order, ">"),
     }
@@ -167,11 +170,8 @@ fn by_order(old: &str, new: &str, order: &str, comparison: &str) -> String {
 
 /// Joins the rows of `left` and `right` by the table's key.
 pub(super) fn key_equality(table: &TableDefinition, left: &str, right: &str) -> String {
-    let terms: Vec<String> = table
-        .key
-        .iter()
-        .map(|column| format!("{left}.{0} = {right}.{0}", quote(column)))
-        .collect();
+    let terms: Vec<String> =
+        table.key.iter().map(|column| format!("{left}.{0} = {right}.{0}", quote(column))).collect();
     terms.join(" AND ")
 }
 

@@ -153,11 +153,7 @@ fn bind(
     Ok(())
 }
 
-fn bind_text(
-    statement: &mut Statement<'_>,
-    parameter: usize,
-    text: &[u8],
-) -> rusqlite::Result<()> {
+fn bind_text(statement: &mut Statement<'_>, parameter: usize, text: &[u8]) -> rusqlite::Result<()> {
     statement.raw_bind_parameter(parameter, ToSqlOutput::Borrowed(ValueRef::Text(text)))
 }
 
@@ -314,7 +310,9 @@ impl ColumnBuilder {
             (Self::Int64(builder), ValueRef::Integer(value)) => builder.append_value(value),
             (Self::Float64(builder), ValueRef::Null) => builder.append_null(),
             (Self::Float64(builder), ValueRef::Real(value)) => builder.append_value(value),
-            (Self::Float64(builder), ValueRef::Integer(value)) => builder.append_value(value as f64),
+            (Self::Float64(builder), ValueRef::Integer(value)) => {
+                builder.append_value(value as f64)
+            }
             (Self::Decimal(builder, _), ValueRef::Null) => builder.append_null(),
             (Self::Decimal(builder, factor), ValueRef::Real(value)) => {
                 builder.append_value((value * *factor).round() as i128);
