@@ -2,7 +2,7 @@
 //!
 //! | source | physical key | after a crash |
 //! |---|---|---|
-//! | [`file`] | the content's identity, 0, byte offset | goes on at the committed byte |
+//! | [`mod@file`] | the content's identity, 0, byte offset | goes on at the committed byte |
 //! | [`queue`] (HTTP, standard input, replays) | the queue, its slot, record number | queued records are taken in first |
 //!
 //! A source hands its records to [`batch`](crate::batch) under a claim of their partition, and
