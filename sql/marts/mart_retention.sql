@@ -19,13 +19,8 @@
 WITH
 -- The players with their cohort and the last day on which they were active, counted from it.
 players AS (
-    SELECT
-        player_id,
-        cohort_date,
-        first_platform  AS platform,
-        first_country   AS country,
-        CAST(last_active_date AS INT) - CAST(cohort_date AS INT) AS last_day_n
-    FROM star.dim_player
+    SELECT player_id, cohort_date, platform, country, last_day_n
+    FROM star.dim_player_return
 ),
 -- The latest day that is over.
 horizon AS (
@@ -92,7 +87,7 @@ reached_days AS (
         cohort_date,
         platform,
         country,
-        unnest(generate_series(0, least(last_day_n, 30))) AS day_n
+        unnest(generate_series(0, last_day_n)) AS day_n
     FROM players
 ),
 -- Players active on the day or later.
