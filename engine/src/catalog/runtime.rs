@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use datafusion::common::config::Dialect;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::SessionConfig;
 
@@ -28,7 +28,9 @@ pub struct EngineLimits {
 pub fn build_runtime(limits: &EngineLimits) -> Result<Arc<RuntimeEnv>> {
     let consumers =
         std::num::NonZeroUsize::new(REPORTED_CONSUMERS).unwrap_or(std::num::NonZeroUsize::MIN);
-    let pool = TrackConsumersPool::new(FairSpillPool::new(limits.memory), consumers);
+    // First come, first served: a model with many grouping sets has a hundred operators, and an equal
+    // share for each would be too small for the few that need much.
+    let pool = TrackConsumersPool::new(GreedyMemoryPool::new(limits.memory), consumers);
     let spill = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![limits.spill_folder.clone()]));
     RuntimeEnvBuilder::new()
