@@ -1,6 +1,7 @@
 //! What data is and how it is transformed: project files, catalog, models, pipeline, stores.
 
 pub mod catalog;
+pub mod clock;
 pub mod failpoint;
 pub mod models;
 pub mod pipeline;

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Args;
+use questlake_engine::clock::now_millis;
 use questlake_engine::pipeline::Engine;
 use questlake_engine::pipeline::plan::RunOptions;
 use questlake_ingest::decode::split_lines;
@@ -185,12 +186,4 @@ async fn keep_current(engine: Engine) {
             error!("the star schema could not be brought up to date: {failure}");
         }
     }
-}
-
-fn now_millis() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|elapsed| i64::try_from(elapsed.as_millis()).ok())
-        .unwrap_or(0)
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow::datatypes::DataType;
 use datafusion::common::{Column, DataFusionError, ScalarValue};
@@ -16,6 +15,7 @@ use super::{Engine, PipelineError};
 use crate::catalog::Namespace;
 use crate::catalog::events::{ENVELOPE_TABLE, EventSlice, EventsTable};
 use crate::catalog::runtime::session_config;
+use crate::clock::now_millis;
 use crate::failpoint;
 use crate::models::{Model, Strategy};
 use crate::stores::error::{StoreError, StoreErrorKind};
@@ -231,12 +231,4 @@ fn in_partitions(table: &TableDefinition, partition: &str, days: &BTreeSet<i32>)
         }
         _ => column.in_list(days.iter().map(|day| date(*day)).collect(), false),
     }
-}
-
-fn now_millis() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|elapsed| i64::try_from(elapsed.as_millis()).ok())
-        .unwrap_or(0)
 }

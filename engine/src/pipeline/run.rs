@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -12,6 +12,7 @@ use super::execute::execute_model;
 use super::plan::{Action, ModelPlan, RunOptions, Situation, plan_model};
 use super::select::select_models;
 use super::{Engine, PipelineError};
+use crate::clock::now_millis;
 use crate::models::Model;
 use crate::stores::warehouse::{LoadOutcome, RunRecord};
 
@@ -343,12 +344,4 @@ pub fn describe(model: &Model, plan: &ModelPlan) -> String {
         Action::Everything => "build anew".to_owned(),
         Action::NoPartition => "cannot rebuild single days".to_owned(),
     }
-}
-
-fn now_millis() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|elapsed| i64::try_from(elapsed.as_millis()).ok())
-        .unwrap_or(0)
 }

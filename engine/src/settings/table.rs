@@ -186,7 +186,7 @@ const SETTINGS: &[SettingSpec] = &[
         name: "ingest.batch_wait",
         kind: SettingKind::Duration { least: Duration::ZERO, most: Duration::from_secs(60) },
         default: "200ms",
-        help: "Longest wait for a micro-batch of the collector to fill",
+        help: "How long a micro-batch of standard input waits for more",
         example: "200ms",
     },
     SettingSpec {

@@ -53,7 +53,7 @@ pub struct IngestSettings {
     pub batch_records: usize,
     /// Most bytes of records in one micro-batch.
     pub batch_bytes: ByteSize,
-    /// Longest wait for a micro-batch of the collector to fill.
+    /// How long a micro-batch of standard input waits for more before it is taken in.
     pub batch_wait: Duration,
     /// Largest record that is decoded.
     pub max_record: ByteSize,

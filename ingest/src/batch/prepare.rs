@@ -1,10 +1,10 @@
 //! Step 1: from raw records to typed rows that fulfil their contracts.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch, not};
+use questlake_engine::clock::now_micros;
 use questlake_engine::failpoint;
 use questlake_engine::project::contract::EventContract;
 use questlake_engine::stores::hot::{HotBatch, HotRow, HotTable};
@@ -169,12 +169,4 @@ impl Prepared {
         self.tables.retain(|table| table.rows.num_rows() > 0);
         Ok(())
     }
-}
-
-fn now_micros() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|elapsed| i64::try_from(elapsed.as_micros()).ok())
-        .unwrap_or(0)
 }

@@ -26,7 +26,8 @@ pub struct LocalLanding {
 }
 
 impl LocalLanding {
-    /// Opens (and creates) the folder, and removes what an ended process left half-written.
+    /// Opens (and creates) the folder. What an ended process left half-written stays in its own
+    /// folder, where nobody reads it.
     pub fn open(root: &Path) -> StoreResult<Self> {
         let store = format!("landing ({})", root.display());
         std::fs::create_dir_all(root.join(TEMPORARY))

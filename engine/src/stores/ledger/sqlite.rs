@@ -1,7 +1,6 @@
 //! The ledger on SQLite, in the same file as the embedded warehouse.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use rusqlite::types::Value;
@@ -12,6 +11,7 @@ use super::{
     PositionAdvance, QuarantineEntry, QuarantineFilter, QuarantineGroup, QuarantineState,
     QuarantinedRecord, ReplayOutcome, SealedSegment, SegmentEntry,
 };
+use crate::clock::now_millis;
 use crate::failpoint;
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
 use crate::stores::hot::PhysicalKey;
@@ -471,13 +471,4 @@ fn partition_from_row(row: &Row<'_>) -> rusqlite::Result<PartitionStatus> {
         }),
         updated_at: row.get(10)?,
     })
-}
-
-/// The time on this machine's clock, in milliseconds since 1970.
-fn now_millis() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|elapsed| i64::try_from(elapsed.as_millis()).ok())
-        .unwrap_or(0)
 }
