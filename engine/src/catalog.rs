@@ -79,6 +79,7 @@ impl Namespace {
         }
         context.register_catalog(CATALOG, catalog);
         datafusion_functions_json::register_all(&mut context)?;
+        crate::functions::register_all(&context);
         Ok(context)
     }
 }

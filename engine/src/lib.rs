@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod clock;
 pub mod failpoint;
+pub mod functions;
 pub mod models;
 pub mod pipeline;
 pub mod project;

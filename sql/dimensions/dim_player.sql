@@ -31,16 +31,14 @@ WITH
 activity AS (
     SELECT
         player_id,
-        min(event_time)                                              AS first_event_at,
-        min(event_date)                                              AS cohort_date,
-        first_value(coalesce(platform, 'unknown')
-                    ORDER BY event_time, coalesce(platform, 'unknown')) AS first_platform,
-        first_value(coalesce(country, 'unknown')
-                    ORDER BY event_time, coalesce(country, 'unknown'))  AS first_country,
-        max(event_time)                                              AS last_event_at,
-        max(event_date)                                              AS last_active_date,
-        max(received_at)                                             AS last_received_at,
-        count(*)                                                     AS events
+        min(event_time)                                   AS first_event_at,
+        min(event_date)                                   AS cohort_date,
+        min_by(coalesce(platform, 'unknown'), event_time) AS first_platform,
+        min_by(coalesce(country, 'unknown'), event_time)  AS first_country,
+        max(event_time)                                   AS last_event_at,
+        max(event_date)                                   AS last_active_date,
+        max(received_at)                                  AS last_received_at,
+        count(*)                                          AS events
     FROM events.envelope
     GROUP BY player_id
 ),
@@ -48,10 +46,9 @@ activity AS (
 registration AS (
     SELECT
         player_id,
-        min(event_time)                                              AS registered_at,
-        first_value(display_name ORDER BY event_time, display_name)  AS display_name,
-        first_value(acquisition_channel
-                    ORDER BY event_time, acquisition_channel)        AS acquisition_channel
+        min(event_time)                         AS registered_at,
+        min_by(display_name, event_time)        AS display_name,
+        min_by(acquisition_channel, event_time) AS acquisition_channel
     FROM events.player_registered
     GROUP BY player_id
 ),
@@ -59,12 +56,10 @@ registration AS (
 payment AS (
     SELECT
         player_id,
-        min(event_time)                                              AS first_purchase_at,
-        min(event_date)                                              AS first_purchase_date,
-        first_value(coalesce(platform, 'unknown')
-                    ORDER BY event_time, coalesce(platform, 'unknown')) AS first_purchase_platform,
-        first_value(coalesce(country, 'unknown')
-                    ORDER BY event_time, coalesce(country, 'unknown'))  AS first_purchase_country
+        min(event_time)                                   AS first_purchase_at,
+        min(event_date)                                   AS first_purchase_date,
+        min_by(coalesce(platform, 'unknown'), event_time) AS first_purchase_platform,
+        min_by(coalesce(country, 'unknown'), event_time)  AS first_purchase_country
     FROM events.purchase
     GROUP BY player_id
 )

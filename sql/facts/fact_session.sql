@@ -20,17 +20,14 @@
 -- @events: Number of events.
 SELECT
     session_id,
-    first_value(player_id ORDER BY event_time, player_id)                        AS player_id,
-    min(event_date)                                                              AS session_date,
-    min(event_time)                                                              AS started_at,
-    max(event_time)                                                              AS ended_at,
-    first_value(coalesce(platform, 'unknown')
-                ORDER BY event_time, coalesce(platform, 'unknown'))              AS platform,
-    first_value(coalesce(country, 'unknown')
-                ORDER BY event_time, coalesce(country, 'unknown'))               AS country,
-    first_value(coalesce(app_version, 'unknown')
-                ORDER BY event_time, coalesce(app_version, 'unknown'))           AS app_version,
-    count(*)                                                                     AS events
+    min_by(player_id, event_time)                        AS player_id,
+    min(event_date)                                      AS session_date,
+    min(event_time)                                      AS started_at,
+    max(event_time)                                      AS ended_at,
+    min_by(coalesce(platform, 'unknown'), event_time)    AS platform,
+    min_by(coalesce(country, 'unknown'), event_time)     AS country,
+    min_by(coalesce(app_version, 'unknown'), event_time) AS app_version,
+    count(*)                                             AS events
 FROM events.envelope
 WHERE session_id IS NOT NULL
 GROUP BY session_id
