@@ -19,7 +19,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, TransactionBeh
 use super::{HotBatch, HotConflict, HotEvent, HotRow, HotStore, Owner, PhysicalKey, TakeOver};
 use crate::failpoint;
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
-use crate::stores::sqlite::{SqliteDatabase, run_blocking};
+use crate::stores::sqlite::SqliteDatabase;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS topics (
@@ -109,25 +109,20 @@ impl HotStore for SqliteHotStore {
     }
 
     async fn player_timeline(&self, player_id: &str, limit: usize) -> StoreResult<Vec<HotEvent>> {
-        let database = self.database.clone();
         let player_id = player_id.to_owned();
-        run_blocking(&self.name(), "read a player's events", move || {
-            let connection = database.connect()?;
-            read_timeline(&connection, &player_id, limit)
-                .map_err(|error| database.error("read a player's events", error))
-        })
-        .await
+        self.database
+            .read("read a player's events", move |connection| {
+                read_timeline(connection, &player_id, limit)
+            })
+            .await
     }
 
     async fn count(&self) -> StoreResult<u64> {
-        let database = self.database.clone();
-        run_blocking(&self.name(), "count events", move || {
-            let connection = database.connect()?;
-            connection
-                .query_row("SELECT count(*) FROM events", [], |row| row.get(0))
-                .map_err(|error| database.error("count events", error))
-        })
-        .await
+        self.database
+            .read("count events", |connection| {
+                connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0))
+            })
+            .await
     }
 
     fn name(&self) -> String {
