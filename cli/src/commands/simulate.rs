@@ -5,15 +5,13 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, ValueEnum};
 use questlake_ingest::simulate::{
     FaultRates, Personas, SimulateError, SimulationOptions, Truth, simulate,
 };
 
-use crate::app::{App, stop_signal};
+use crate::app::App;
 use crate::error::CliError;
 use crate::terminal::numbers;
 use crate::terminal::progress::Unit;
@@ -118,12 +116,6 @@ pub(crate) fn write_events(
     } else {
         Box::new(File::create(path).map_err(|error| file_error("create", error))?)
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
-    tokio::spawn(async move {
-        stop_signal().await;
-        stopped.store(true, Ordering::Relaxed);
-    });
     let progress = app.bars.start("simulate", Some(u64::from(options.days)), Unit::Count("days"));
     let mut events = 0;
     let mut bytes = 0;
@@ -131,11 +123,7 @@ pub(crate) fn write_events(
         progress.set_position(u64::from(report.days_done));
         events = report.events;
         bytes = report.bytes;
-        if stop.load(Ordering::Relaxed) {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        if app.stop.is_told() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let truth = match result {
         Err(SimulateError::Stopped) => return Err(CliError::Interrupted),

@@ -212,6 +212,16 @@ fn a_server_that_is_asked_to_stop_keeps_what_it_has_answered() {
     assert_eq!(hot_keys(&sandbox).len() as u64, landed);
 }
 
+/// A server that has said that it listens can be asked to stop at once.
+#[test]
+fn a_server_that_has_just_begun_stops_in_good_order() {
+    let sandbox = Sandbox::new();
+    for signal in ["TERM", "INT"].into_iter().cycle().take(20) {
+        let stopped = Server::start(&sandbox, &[]).stop(signal);
+        assert!(stopped.success(), "{signal}: {stopped}");
+    }
+}
+
 #[test]
 fn two_servers_on_the_same_data_have_queues_of_their_own() {
     let sandbox = Sandbox::new();
