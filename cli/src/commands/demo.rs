@@ -41,7 +41,7 @@ pub(crate) struct DemoArgs {
     /// Players who register in all
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..))]
     players: u32,
-    /// Days
+    /// Days, all of them over
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     days: u32,
     /// Everything that is left to chance follows from it
@@ -55,13 +55,14 @@ pub(crate) struct DemoArgs {
 pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<ExitCode, CliError> {
     let started = Instant::now();
     app.project().await?;
-    let folder = begin_anew(app)?;
-    let events = folder.join("events.ndjson");
     let mut options = SimulationOptions::new()?;
     options.players = args.players;
     options.days = args.days;
     options.seed = args.seed;
     options.faults = FaultRates::typical();
+    simulate::check_days(&options)?;
+    let folder = begin_anew(app)?;
+    let events = folder.join("events.ndjson");
     let truth = simulate::write_events(app, &options, &events)?;
     simulate::write_truth(&truth, &folder.join("truth.json"))?;
     let engine = app.stop.interrupts(app.engine()).await?;

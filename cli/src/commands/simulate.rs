@@ -29,7 +29,7 @@ pub(crate) struct SimulateArgs {
     /// Players who register in all
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..))]
     players: u32,
-    /// Days
+    /// Days, all of them over
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     days: u32,
     /// Everything that is left to chance follows from it
@@ -96,11 +96,33 @@ pub(crate) fn run(app: &App, args: SimulateArgs) -> Result<ExitCode, CliError> {
     if let Some(path) = &args.personas {
         options.personas = Personas::read(path).map_err(SimulateError::from)?;
     }
+    check_days(&options)?;
     let truth = write_events(app, &options, &args.output)?;
     if let Some(path) = &args.truth {
         write_truth(&truth, path)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses days that are not over: events from the future are quarantined, as they should be, and
+/// the truth would not be what comes out.
+pub(crate) fn check_days(options: &SimulationOptions) -> Result<(), CliError> {
+    check_days_on(options, chrono::Utc::now().date_naive())
+}
+
+fn check_days_on(options: &SimulationOptions, today: chrono::NaiveDate) -> Result<(), CliError> {
+    let (start, days) = (options.start, options.days);
+    let most = today.signed_duration_since(start).num_days();
+    if i64::from(days) <= most {
+        return Ok(());
+    }
+    Err(CliError::Usage(match most {
+        ..1 => format!("the first day, {start}, is not over; begin before {today} (UTC)"),
+        1 => format!("{days} days from {start} on reach into the future: --days can be 1 today"),
+        _ => format!(
+            "{days} days from {start} on reach into the future: --days can be at most {most} today"
+        ),
+    }))
 }
 
 /// Writes the events to a file (or standard output for `-`), with progress.
@@ -148,4 +170,30 @@ pub(crate) fn write_truth(truth: &Truth, path: &Path) -> Result<(), CliError> {
     let mut writer = std::io::BufWriter::new(file);
     serde_json::to_writer(&mut writer, truth)?;
     writer.flush().map_err(file_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(start: &str, days: u32, today: &str) -> Result<(), String> {
+        let mut options = SimulationOptions::new().unwrap();
+        options.start = start.parse().unwrap();
+        options.days = days;
+        check_days_on(&options, today.parse().unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn only_days_that_are_over_are_simulated() {
+        assert_eq!(check("2026-01-01", 30, "2026-01-31"), Ok(()));
+        assert_eq!(check("2025-12-31", 1, "2026-01-01"), Ok(()));
+        let refused = check("2026-01-01", 31, "2026-01-31").unwrap_err();
+        assert!(refused.ends_with("--days can be at most 30 today"), "{refused}");
+        let refused = check("2026-01-01", 9, "2026-01-02").unwrap_err();
+        assert!(refused.ends_with("--days can be 1 today"), "{refused}");
+        for today in ["2026-01-01", "2025-07-01"] {
+            let refused = check("2026-01-01", 1, today).unwrap_err();
+            assert!(refused.contains(&format!("begin before {today}")), "{refused}");
+        }
+    }
 }
