@@ -78,6 +78,7 @@ pub(crate) async fn run(app: &App, args: IngestArgs) -> Result<ExitCode, CliErro
     }
     let engine = app.stop.interrupts(app.engine()).await?;
     let ingester = app.ingester(&engine)?;
+    ingester.sweep_landing().await;
     let mut report = IngestReport { files: Vec::new(), totals: Totals::default() };
     let mut stopped = false;
     for file in &files {

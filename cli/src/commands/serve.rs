@@ -43,6 +43,7 @@ impl Server {
     /// Listens, and says where.
     pub(crate) async fn start(app: &App, engine: &Engine) -> Result<Self, CliError> {
         let ingester = app.ingester(engine)?;
+        ingester.sweep_landing().await;
         let (queue, worker) =
             IngestQueue::open(ingester, &app.queue_folder(), HTTP_TOPIC, app.queue_bounds())
                 .await?;

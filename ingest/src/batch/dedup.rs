@@ -278,4 +278,4 @@ fn take_over(batch: &HotBatch, conflict: &HotConflict) -> TakeOver {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

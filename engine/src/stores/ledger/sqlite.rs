@@ -120,6 +120,22 @@ impl Ledger for SqliteLedger {
             .await
     }
 
+    async fn unlisted(&self, names: Vec<String>) -> StoreResult<Vec<String>> {
+        self.database
+            .read("look segments up", move |connection| {
+                let mut query =
+                    connection.prepare("SELECT 1 FROM meta_segments WHERE name = ?1")?;
+                let mut unlisted = Vec::new();
+                for name in names {
+                    if !query.exists([&name])? {
+                        unlisted.push(name);
+                    }
+                }
+                Ok(unlisted)
+            })
+            .await
+    }
+
     async fn quarantine(&self, filter: &QuarantineFilter) -> StoreResult<Vec<QuarantineEntry>> {
         let filter = filter.clone();
         self.database

@@ -73,7 +73,7 @@ fn settings(folder: &Path) -> Settings {
 }
 
 /// An ingester into stores in `folder`, as a process of its own would have it.
-fn ingester(folder: &Path) -> Ingester {
+pub(in crate::batch) fn ingester(folder: &Path) -> Ingester {
     let settings = settings(folder);
     let file = SourceFile::new("sql/events/jump.sql", CONTRACT);
     let contracts = [Arc::new(parse_contract(&file).unwrap())];
@@ -111,7 +111,7 @@ async fn begin(ingester: &Ingester, topic: &str) -> Deduplicated {
 }
 
 /// Reads the only record of `topic` and commits it.
-async fn read_whole(ingester: &Ingester, topic: &str) -> Counts {
+pub(in crate::batch) async fn read_whole(ingester: &Ingester, topic: &str) -> Counts {
     let batch = batch(ingester, topic).await;
     ingester.ingest(batch).await.unwrap().counts
 }
