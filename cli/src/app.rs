@@ -1,6 +1,5 @@
 //! What every command starts from: settings, terminal, and the opened installation.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use questlake_engine::models::CompiledProject;
@@ -10,10 +9,10 @@ use questlake_engine::settings::Settings;
 use questlake_engine::stores::Stores;
 use questlake_ingest::batch::Ingester;
 use questlake_ingest::sources::queue::QueueBounds;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::CliError;
 use crate::logging;
+use crate::stop::Stop;
 use crate::terminal::Output;
 use crate::terminal::progress::Bars;
 
@@ -22,14 +21,15 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) output: Output,
     pub(crate) bars: Bars,
+    pub(crate) stop: Stop,
 }
 
 impl App {
     /// Starts logging.
-    pub(crate) fn new(settings: Settings) -> Result<Self, CliError> {
+    pub(crate) fn new(settings: Settings, stop: Stop) -> Result<Self, CliError> {
         let bars = Bars::stderr();
         logging::start(&settings.log, &bars)?;
-        Ok(Self { settings, output: Output::stdout(), bars })
+        Ok(Self { settings, output: Output::stdout(), bars, stop })
     }
 
     /// The project, checked; its warnings go to standard error.
@@ -78,32 +78,5 @@ impl App {
     pub(crate) fn note(&self, text: &str) {
         // A note that nobody can read is no failure.
         let _ = self.bars.write(format!("{text}\n").as_bytes());
-    }
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-pub(crate) async fn stop_signal() {
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
-    }
-}
-
-/// Runs `work` until it ends or the process is told to stop. Whatever is committed stays; what is
-/// under way is rolled back.
-pub(crate) async fn interruptible<T>(
-    work: impl Future<Output = Result<T, CliError>>,
-) -> Result<T, CliError> {
-    tokio::select! {
-        result = work => result,
-        () = stop_signal() => Err(CliError::Interrupted),
     }
 }

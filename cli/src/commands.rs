@@ -55,17 +55,19 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Runs the command. Those that have something to bring to its end when they are told to stop
+    /// see to it themselves.
     pub(crate) async fn run(self, app: &App) -> Result<ExitCode, CliError> {
         match self {
             Self::Demo(args) => demo::run(app, args).await,
             Self::Init(args) => init::run(app, args),
             Self::Ingest(args) => ingest::run(app, args).await,
             Self::Serve(args) => serve::run(app, args).await,
-            Self::Etl(command) => etl::run(app, command).await,
-            Self::Status(args) => status::run(app, args).await,
-            Self::Quarantine(command) => quarantine::run(app, command).await,
+            Self::Etl(command) => app.stop.interrupts(etl::run(app, command)).await,
+            Self::Status(args) => app.stop.interrupts(status::run(app, args)).await,
+            Self::Quarantine(command) => app.stop.interrupts(quarantine::run(app, command)).await,
             Self::Simulate(args) => simulate::run(app, args),
-            Self::Verify(args) => verify::run(app, args).await,
+            Self::Verify(args) => app.stop.interrupts(verify::run(app, args)).await,
             Self::Config => config::run(app),
         }
     }

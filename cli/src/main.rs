@@ -5,6 +5,7 @@ mod commands;
 mod error;
 mod logging;
 mod settings_args;
+mod stop;
 mod terminal;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use questlake_engine::settings::{LoadOptions, Settings, process_environment};
 use app::App;
 use commands::Command;
 use error::CliError;
+use stop::Stop;
 
 // DataFusion and the decoder allocate and free large buffers from several threads all the time.
 #[global_allocator]
@@ -55,12 +57,16 @@ fn run(cli: Cli, flags: Vec<(String, String)>) -> Result<ExitCode, CliError> {
     let options =
         LoadOptions { file: cli.config, environment: process_environment(), flags, current_dir };
     let settings = Settings::load(options)?;
-    let app = App::new(settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(app.settings.engine.threads.max(2))
+        .worker_threads(settings.engine.threads.max(2))
         .enable_all()
         .build()
         .map_err(CliError::Runtime)?;
+    let stop = {
+        let _within = runtime.enter();
+        Stop::on_signals()?
+    };
+    let app = App::new(settings, stop)?;
     let result = runtime.block_on(cli.command.run(&app));
     // What still runs in the background ends with the process; commits are atomic.
     runtime.shutdown_background();

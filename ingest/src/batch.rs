@@ -13,6 +13,7 @@ pub mod dedup;
 pub mod prepare;
 pub mod publish;
 pub mod stream;
+pub mod sweep;
 
 use std::sync::{Arc, Mutex};
 

@@ -13,6 +13,7 @@ pub mod collector;
 pub mod content;
 pub mod file;
 pub mod queue;
+mod read_body;
 pub mod replay;
 pub mod spool;
 pub mod stdin;

@@ -17,8 +17,9 @@ use tracing::error;
 
 use super::serve::Server;
 use super::{Format, etl, ingest, kpi, simulate, status};
-use crate::app::{App, interruptible, stop_signal};
+use crate::app::App;
 use crate::error::CliError;
+use crate::stop::Stop;
 use crate::terminal::Style;
 use crate::terminal::numbers::duration;
 
@@ -40,7 +41,7 @@ pub(crate) struct DemoArgs {
     /// Players who register in all
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..))]
     players: u32,
-    /// Days
+    /// Days, all of them over
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     days: u32,
     /// Everything that is left to chance follows from it
@@ -54,32 +55,33 @@ pub(crate) struct DemoArgs {
 pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<ExitCode, CliError> {
     let started = Instant::now();
     app.project().await?;
-    let folder = begin_anew(app)?;
-    let events = folder.join("events.ndjson");
     let mut options = SimulationOptions::new()?;
     options.players = args.players;
     options.days = args.days;
     options.seed = args.seed;
     options.faults = FaultRates::typical();
+    simulate::check_days(&options)?;
+    let folder = begin_anew(app)?;
+    let events = folder.join("events.ndjson");
     let truth = simulate::write_events(app, &options, &events)?;
     simulate::write_truth(&truth, &folder.join("truth.json"))?;
-    let engine = app.engine().await?;
+    let engine = app.stop.interrupts(app.engine()).await?;
     let ingester = app.ingester(&engine)?;
     let outcome = ingest::take_file(app, &ingester, &events).await?;
     if outcome.stopped {
         return Err(CliError::Interrupted);
     }
-    let report = interruptible(etl::run_models(app, &engine, &RunOptions::default())).await?;
+    let report = app.stop.interrupts(etl::run_models(app, &engine, &RunOptions::default())).await?;
     etl::print_report(app, &report, Format::Text)?;
     if !report.succeeded() {
         return Ok(ExitCode::FAILURE);
     }
-    let state = engine.status().await?;
+    let state = app.stop.interrupts(async { Ok(engine.status().await?) }).await?;
     status::print_accounting(app, &state)?;
     app.line("")?;
-    let verified = verify(&engine, &truth).await?;
+    let verified = app.stop.interrupts(async { Ok(verify(&engine, &truth).await?) }).await?;
     super::verify::print(app, &verified)?;
-    kpi::print(app, &engine).await?;
+    app.stop.interrupts(kpi::print(app, &engine)).await?;
     let proven = verified.holds() && state.accounting.adds_up;
     app.line(&app.output.style(
         Style::Bold,
@@ -132,17 +134,17 @@ fn begin_anew(app: &App) -> Result<PathBuf, CliError> {
 
 /// Goes on with live events, brings the star schema up to date, and serves.
 async fn go_live(app: &App, engine: &Engine) -> Result<(), CliError> {
-    let server = Server::start(app, engine).await?;
+    let server = app.stop.interrupts(Server::start(app, engine)).await?;
     app.line("live events come in now; Ctrl-C ends")?;
-    let feeding = tokio::spawn(feed(server.queue.clone()));
-    let running = tokio::spawn(keep_current(engine.clone()));
+    let feeding = tokio::spawn(feed(server.queue.clone(), app.stop.clone()));
+    let running = tokio::spawn(keep_current(engine.clone(), app.stop.clone()));
     server.stopped().await?;
     feeding.abort();
     running.abort();
     Ok(())
 }
 
-async fn feed(queue: IngestQueue) {
+async fn feed(queue: IngestQueue, stop: Stop) {
     let options = SimulationOptions::new().map(|mut options| {
         options.players = LIVE_PLAYERS;
         options
@@ -159,7 +161,7 @@ async fn feed(queue: IngestQueue) {
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            () = stop_signal() => return,
+            () = stop.told() => return,
         }
         let mut lines = Vec::new();
         simulator.next_events(now_millis(), &mut lines);
@@ -175,12 +177,12 @@ async fn feed(queue: IngestQueue) {
     }
 }
 
-async fn keep_current(engine: Engine) {
+async fn keep_current(engine: Engine, stop: Stop) {
     let mut ticks = tokio::time::interval(RUN_EVERY);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            () = stop_signal() => return,
+            () = stop.told() => return,
         }
         if let Err(failure) = engine.run(&RunOptions::default(), None).await {
             error!("the star schema could not be brought up to date: {failure}");

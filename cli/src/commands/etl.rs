@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::Format;
 use super::simulate::parse_date;
-use crate::app::{App, interruptible};
+use crate::app::App;
 use crate::error::CliError;
 use crate::terminal::Style;
 use crate::terminal::numbers::{duration, thousands};
@@ -82,7 +82,7 @@ pub(crate) async fn run(app: &App, command: EtlCommand) -> Result<ExitCode, CliE
         EtlCommand::Run(args) => {
             let options = args.options()?;
             let engine = app.engine().await?;
-            let report = interruptible(run_models(app, &engine, &options)).await?;
+            let report = run_models(app, &engine, &options).await?;
             print_report(app, &report, args.format)?;
             Ok(if report.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }

@@ -15,7 +15,7 @@ use questlake_ingest::sources::stdin::{STDIN_TOPIC, ingest_pipe};
 use serde::Serialize;
 
 use super::Format;
-use crate::app::{App, interruptible, stop_signal};
+use crate::app::App;
 use crate::error::CliError;
 use crate::terminal::numbers::thousands;
 use crate::terminal::progress::Unit;
@@ -76,11 +76,16 @@ pub(crate) async fn run(app: &App, args: IngestArgs) -> Result<ExitCode, CliErro
             return Err(CliError::Usage(format!("{} does not exist", file.display())));
         }
     }
-    let engine = app.engine().await?;
+    let engine = app.stop.interrupts(app.engine()).await?;
     let ingester = app.ingester(&engine)?;
+    ingester.sweep_landing().await;
     let mut report = IngestReport { files: Vec::new(), totals: Totals::default() };
     let mut stopped = false;
     for file in &files {
+        if app.stop.is_told() {
+            stopped = true;
+            break;
+        }
         let outcome = if file == Path::new("-") {
             take_pipe(app, &ingester).await?
         } else {
@@ -114,7 +119,7 @@ pub(crate) async fn take_file(
     let work = ingest_file(ingester, path, bounds, Arc::clone(&progress));
     tokio::pin!(work);
     let mut ticks = tokio::time::interval(PROGRESS_EVERY);
-    let stop = stop_signal();
+    let stop = app.stop.told();
     tokio::pin!(stop);
     let mut stopping = false;
     let outcome = loop {
@@ -140,12 +145,14 @@ async fn take_pipe(app: &App, ingester: &Ingester) -> Result<FileOutcome, CliErr
     let bar = app.bars.start("ingest standard input", None, Unit::Count("records"));
     let ingest = &app.settings.ingest;
     let bytes = ingest.batch_bytes.as_usize().min(ingest.queue_bytes.as_usize());
-    let counts = interruptible(async {
-        let observe = |counts: &Counts| bar.set_position(counts.consumed);
-        let input = tokio::io::stdin();
-        Ok(ingest_pipe(&queue, input, bytes, ingest.batch_wait, observe).await?)
-    })
-    .await?;
+    let counts = app
+        .stop
+        .interrupts(async {
+            let observe = |counts: &Counts| bar.set_position(counts.consumed);
+            let input = tokio::io::stdin();
+            Ok(ingest_pipe(&queue, input, bytes, ingest.batch_wait, observe).await?)
+        })
+        .await?;
     drop(queue);
     worker.await.map_err(|error| CliError::Usage(error.to_string()))?;
     bar.finish();

@@ -14,8 +14,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tracing::info;
 
-use crate::app::{App, stop_signal};
+use crate::app::App;
 use crate::error::CliError;
+use crate::stop::Stop;
 
 /// Longest wait for open requests when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -24,8 +25,8 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(crate) struct ServeArgs {}
 
 pub(crate) async fn run(app: &App, _args: ServeArgs) -> Result<ExitCode, CliError> {
-    let engine = app.engine().await?;
-    let server = Server::start(app, &engine).await?;
+    let engine = app.stop.interrupts(app.engine()).await?;
+    let server = app.stop.interrupts(Server::start(app, &engine)).await?;
     server.stopped().await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -35,12 +36,14 @@ pub(crate) struct Server {
     pub(crate) queue: IngestQueue,
     worker: JoinHandle<()>,
     serving: JoinHandle<std::io::Result<()>>,
+    stop: Stop,
 }
 
 impl Server {
     /// Listens, and says where.
     pub(crate) async fn start(app: &App, engine: &Engine) -> Result<Self, CliError> {
         let ingester = app.ingester(engine)?;
+        ingester.sweep_landing().await;
         let (queue, worker) =
             IngestQueue::open(ingester, &app.queue_folder(), HTTP_TOPIC, app.queue_bounds())
                 .await?;
@@ -58,14 +61,14 @@ impl Server {
         app.line(&format!("listening on http://{bound}"))?;
         info!(%bound, "listening on {bound}");
         let serving = tokio::spawn(
-            axum::serve(listener, router).with_graceful_shutdown(stop_signal()).into_future(),
+            axum::serve(listener, router).with_graceful_shutdown(app.stop.told()).into_future(),
         );
-        Ok(Self { queue, worker, serving })
+        Ok(Self { queue, worker, serving, stop: app.stop.clone() })
     }
 
     /// Waits for Ctrl-C or SIGTERM, then for open requests, then for the queue.
     pub(crate) async fn stopped(self) -> Result<(), CliError> {
-        stop_signal().await;
+        self.stop.told().await;
         info!("stopping");
         // A client that keeps its connection open must not keep the process alive.
         let _ = tokio::time::timeout(GRACE, self.serving).await;

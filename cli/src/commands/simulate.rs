@@ -5,15 +5,13 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, ValueEnum};
 use questlake_ingest::simulate::{
     FaultRates, Personas, SimulateError, SimulationOptions, Truth, simulate,
 };
 
-use crate::app::{App, stop_signal};
+use crate::app::App;
 use crate::error::CliError;
 use crate::terminal::numbers;
 use crate::terminal::progress::Unit;
@@ -31,7 +29,7 @@ pub(crate) struct SimulateArgs {
     /// Players who register in all
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..))]
     players: u32,
-    /// Days
+    /// Days, all of them over
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     days: u32,
     /// Everything that is left to chance follows from it
@@ -98,11 +96,33 @@ pub(crate) fn run(app: &App, args: SimulateArgs) -> Result<ExitCode, CliError> {
     if let Some(path) = &args.personas {
         options.personas = Personas::read(path).map_err(SimulateError::from)?;
     }
+    check_days(&options)?;
     let truth = write_events(app, &options, &args.output)?;
     if let Some(path) = &args.truth {
         write_truth(&truth, path)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses days that are not over: events from the future are quarantined, as they should be, and
+/// the truth would not be what comes out.
+pub(crate) fn check_days(options: &SimulationOptions) -> Result<(), CliError> {
+    check_days_on(options, chrono::Utc::now().date_naive())
+}
+
+fn check_days_on(options: &SimulationOptions, today: chrono::NaiveDate) -> Result<(), CliError> {
+    let (start, days) = (options.start, options.days);
+    let most = today.signed_duration_since(start).num_days();
+    if i64::from(days) <= most {
+        return Ok(());
+    }
+    Err(CliError::Usage(match most {
+        ..1 => format!("the first day, {start}, is not over; begin before {today} (UTC)"),
+        1 => format!("{days} days from {start} on reach into the future: --days can be 1 today"),
+        _ => format!(
+            "{days} days from {start} on reach into the future: --days can be at most {most} today"
+        ),
+    }))
 }
 
 /// Writes the events to a file (or standard output for `-`), with progress.
@@ -118,12 +138,6 @@ pub(crate) fn write_events(
     } else {
         Box::new(File::create(path).map_err(|error| file_error("create", error))?)
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
-    tokio::spawn(async move {
-        stop_signal().await;
-        stopped.store(true, Ordering::Relaxed);
-    });
     let progress = app.bars.start("simulate", Some(u64::from(options.days)), Unit::Count("days"));
     let mut events = 0;
     let mut bytes = 0;
@@ -131,11 +145,7 @@ pub(crate) fn write_events(
         progress.set_position(u64::from(report.days_done));
         events = report.events;
         bytes = report.bytes;
-        if stop.load(Ordering::Relaxed) {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        if app.stop.is_told() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let truth = match result {
         Err(SimulateError::Stopped) => return Err(CliError::Interrupted),
@@ -160,4 +170,30 @@ pub(crate) fn write_truth(truth: &Truth, path: &Path) -> Result<(), CliError> {
     let mut writer = std::io::BufWriter::new(file);
     serde_json::to_writer(&mut writer, truth)?;
     writer.flush().map_err(file_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(start: &str, days: u32, today: &str) -> Result<(), String> {
+        let mut options = SimulationOptions::new().unwrap();
+        options.start = start.parse().unwrap();
+        options.days = days;
+        check_days_on(&options, today.parse().unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn only_days_that_are_over_are_simulated() {
+        assert_eq!(check("2026-01-01", 30, "2026-01-31"), Ok(()));
+        assert_eq!(check("2025-12-31", 1, "2026-01-01"), Ok(()));
+        let refused = check("2026-01-01", 31, "2026-01-31").unwrap_err();
+        assert!(refused.ends_with("--days can be at most 30 today"), "{refused}");
+        let refused = check("2026-01-01", 9, "2026-01-02").unwrap_err();
+        assert!(refused.ends_with("--days can be 1 today"), "{refused}");
+        for today in ["2026-01-01", "2025-07-01"] {
+            let refused = check("2026-01-01", 1, today).unwrap_err();
+            assert!(refused.contains(&format!("begin before {today}")), "{refused}");
+        }
+    }
 }

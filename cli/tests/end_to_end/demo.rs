@@ -47,3 +47,20 @@ fn events_go_to_standard_output_and_nothing_else_does() {
         assert!(event["event_id"].is_string(), "{line}");
     }
 }
+
+#[test]
+fn days_that_are_not_over_are_refused() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.path("events.ndjson");
+    let simulate = ["simulate", "--players", "5", "--output", output.to_str().unwrap()];
+    let future = ["--start", "2026-01-01", "--days", "3000"];
+    let refused = sandbox.refuse(&[simulate.as_slice(), &future].concat());
+    assert!(refused.text().contains("--days can be"), "{refused:#?}");
+    let future = ["--start", "2999-01-01", "--days", "1"];
+    let refused = sandbox.refuse(&[simulate.as_slice(), &future].concat());
+    assert!(refused.text().contains("begin before"), "{refused:#?}");
+    assert!(!output.exists());
+    let refused = sandbox.refuse(&["demo", "--players", "5", "--days", "3000", "--exit"]);
+    assert!(refused.text().contains("--days can be"), "{refused:#?}");
+    assert!(!sandbox.data().exists());
+}

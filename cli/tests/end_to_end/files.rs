@@ -90,6 +90,45 @@ fn an_interrupted_ingest_ends_cleanly_and_goes_on() {
     assert_exactly_once(&sandbox, &dataset, Sent::Once, "interrupted");
 }
 
+/// Whenever it comes, an interrupt is answered by the program and not by the system.
+#[test]
+fn an_interrupt_between_files_ends_cleanly_too() {
+    let dataset = Dataset::simulate(20, 10, 26);
+    let sandbox = Sandbox::new();
+    let mut arguments = vec!["ingest".to_owned()];
+    for (number, part) in dataset.parts(60).iter().enumerate() {
+        let file = sandbox.write(&format!("part-{number}.ndjson"), part);
+        arguments.push(file.display().to_string());
+    }
+    let mut enough = 0;
+    for _ in 0..8 {
+        let before = committed_files(&sandbox);
+        let mut running = Running::start(&mut sandbox.command(&arguments));
+        wait_for("another file", || {
+            (running.has_ended() || committed_files(&sandbox) > before).then_some(())
+        });
+        if !running.has_ended() {
+            running.signal("INT");
+        }
+        let finished = running.finish();
+        assert!(matches!(finished.status.code(), Some(130 | 0)), "{finished:#?}");
+        enough += usize::from(finished.status.code() == Some(130));
+    }
+    assert!(enough > 0, "it was never interrupted");
+    sandbox.succeed(&arguments);
+    sandbox.etl();
+    assert_exactly_once(&sandbox, &dataset, Sent::Once, "interrupted between files");
+}
+
+/// Files of which something is committed.
+fn committed_files(sandbox: &Sandbox) -> i64 {
+    let Ok(connection) = rusqlite::Connection::open(sandbox.data().join("warehouse.db")) else {
+        return 0;
+    };
+    let files = "SELECT count(*) FROM meta_partitions WHERE next_offset > 0";
+    connection.query_row(files, [], |row| row.get(0)).unwrap_or(0)
+}
+
 /// How far the ledger has come, as soon as there is one.
 fn committed_bytes(sandbox: &Sandbox) -> i64 {
     let Ok(connection) = rusqlite::Connection::open(sandbox.data().join("warehouse.db")) else {

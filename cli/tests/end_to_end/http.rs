@@ -128,6 +128,21 @@ fn bodies_that_cannot_be_taken_are_refused_as_a_whole() {
     assert_eq!(status["accounting"]["adds_up"], true, "{status}");
 }
 
+/// The answer comes before all of the body has been sent; the client must see it nevertheless.
+#[test]
+fn a_body_that_is_far_too_long_is_answered_and_not_cut_off() {
+    let sandbox = Sandbox::new();
+    let server = Server::start(&sandbox, &["--collector-body-limit", "4KiB"]);
+    let agent = agent();
+    let large = vec![b' '; (8 << 20) - 4_096];
+    for _ in 0..5 {
+        assert_eq!(post(&agent, &server.url, &large, None).unwrap().status, 413);
+    }
+    let body = event("e1").to_string();
+    assert_eq!(counts(&post(&agent, &server.url, body.as_bytes(), None).unwrap()), [1, 1, 0, 0]);
+    assert!(server.stop("TERM").success());
+}
+
 #[test]
 fn a_full_queue_sends_clients_away_for_a_moment() {
     const CLIENTS: usize = 8;
@@ -210,6 +225,16 @@ fn a_server_that_is_asked_to_stop_keeps_what_it_has_answered() {
     let landed = accounting(&sandbox).landed;
     assert!(landed == answered || landed == answered + 1, "{landed} landed, {answered} answered");
     assert_eq!(hot_keys(&sandbox).len() as u64, landed);
+}
+
+/// A server that has said that it listens can be asked to stop at once.
+#[test]
+fn a_server_that_has_just_begun_stops_in_good_order() {
+    let sandbox = Sandbox::new();
+    for signal in ["TERM", "INT"].into_iter().cycle().take(20) {
+        let stopped = Server::start(&sandbox, &[]).stop(signal);
+        assert!(stopped.success(), "{signal}: {stopped}");
+    }
 }
 
 #[test]

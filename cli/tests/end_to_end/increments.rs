@@ -6,7 +6,7 @@ use questlake_ingest::simulate::{FaultRates, SimulationOptions, simulate};
 
 use crate::dataset::Dataset;
 use crate::inspect::{
-    Sent, assert_exactly_once, assert_same_tables, number, star_tables, warehouse,
+    Sent, assert_exactly_once, assert_same_tables, number, segment_names, star_tables, warehouse,
 };
 use crate::sandbox::Sandbox;
 
@@ -81,6 +81,26 @@ fn a_backfill_mends_what_was_changed_behind_the_pipelines_back() {
         "fact_session+",
     ]);
     assert_same_tables(&before, &star_tables(&sandbox, true), "backfill");
+}
+
+/// A backfill takes in what is new first; when that fails, the history says so.
+#[test]
+fn a_failed_increment_before_a_backfill_is_recorded() {
+    let dataset = Dataset::simulate(40, 8, 34);
+    let sandbox = Sandbox::new();
+    let parts = dataset.parts(2);
+    let first = sandbox.write("first.ndjson", &parts[0]);
+    let second = sandbox.write("second.ndjson", &parts[1]);
+    sandbox.ingest(&[&first]);
+    sandbox.etl();
+    sandbox.ingest(&[&second]);
+    let name = segment_names(&sandbox).pop().unwrap();
+    std::fs::remove_file(sandbox.data().join("landing").join(name)).unwrap();
+    let failed = "SELECT count(*) FROM meta_runs WHERE model = 'fact_session' AND state = 'failed'";
+    assert_eq!(number(&sandbox, failed), 0);
+    let backfill = ["etl", "run", "--from", "2026-01-02", "--to", "2026-01-03"];
+    sandbox.fail(&[backfill.as_slice(), &["--select", "fact_session"]].concat());
+    assert_eq!(number(&sandbox, failed), 1);
 }
 
 #[test]

@@ -93,6 +93,7 @@ impl Engine {
             // What is new comes first, so that a backfill and an increment never overlap.
             let increment = RunOptions { select: options.select.clone(), ..RunOptions::default() };
             let report = self.run_selected(&selected, &increment, observer.clone()).await?;
+            self.record(&report).await?;
             if !report.succeeded() {
                 return Ok(report);
             }

@@ -316,6 +316,27 @@ fn what_is_rendered_can_be_used_again() {
     assert_eq!(rendered_again.lines().find(from_file), None);
 }
 
+/// The file in the root of the repository says what is so anyway.
+#[test]
+fn the_commented_file_has_every_setting_with_its_default() {
+    let commented = include_str!("../../../questlake.toml");
+    let given = given(Some(commented));
+    let by_default = given.load().render();
+    assert!(!by_default.contains("# questlake.toml:"), "{by_default}");
+    let in_full: Vec<&str> = commented.lines().filter_map(|line| line.strip_prefix("# ")).collect();
+    let in_full = in_full.into_iter().filter(|line| line.starts_with('[') || line.contains(" = "));
+    let in_full = in_full.collect::<Vec<_>>().join("\n");
+    std::fs::write(given.path(SETTINGS_FILE), in_full).unwrap();
+    let in_full = given.load().render();
+    let values = |text: &str| -> Vec<String> {
+        let value = |line: &str| line.split("  # ").next().unwrap().trim().replace("/.\"", "\"");
+        text.lines().map(value).collect()
+    };
+    assert_eq!(values(&by_default), values(&in_full));
+    let from_file = |line: &&str| line.contains(" = ") && !line.contains("# questlake.toml:");
+    assert_eq!(in_full.lines().find(from_file), None);
+}
+
 #[test]
 fn names_are_unique_and_defaults_and_examples_valid() {
     let table = settings_table();

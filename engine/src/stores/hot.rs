@@ -1,9 +1,10 @@
 //! The hot store: raw documents for per-player look-ups, and the dedup index.
 //!
 //! Delivery semantics: a document's `_id` is its `event_id`, and each document carries the physical
-//! key (topic, partition, offset) of the record it came from. An insert whose `_id` is there
-//! already reports the stored key, so that the caller can tell its own replay (keep the row) from a
-//! true duplicate (drop and count it). An insert is durable when it returns.
+//! key (topic, partition, offset) of the record it came from, and the epoch of the latest claim
+//! under which that record was read. An insert whose `_id` is there already reports what is stored,
+//! so that the caller can tell its own replay (keep the row) from a true duplicate (drop and count
+//! it). An insert is durable when it returns.
 
 pub mod sqlite;
 
@@ -32,6 +33,15 @@ impl std::fmt::Display for PhysicalKey {
     }
 }
 
+/// Whose a document is: the record that it came from, as read under a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The record.
+    pub key: PhysicalKey,
+    /// Epoch of the latest claim of the record's partition under which it was inserted.
+    pub epoch: i64,
+}
+
 /// The rows of one event type in a [`HotBatch`].
 #[derive(Debug, Clone)]
 pub struct HotTable {
@@ -56,6 +66,8 @@ pub struct HotRow {
     pub partition: i32,
     /// Offset of the physical key.
     pub offset: i64,
+    /// Epoch of the claim under which the record was read.
+    pub epoch: i64,
 }
 
 /// A batch of events to insert, in the order of their records.
@@ -76,8 +88,19 @@ pub struct HotBatch {
 pub struct HotConflict {
     /// Index into [`HotBatch::rows`].
     pub row: usize,
-    /// The physical key that the stored document carries.
-    pub stored: PhysicalKey,
+    /// Whose the stored document is.
+    pub stored: Owner,
+}
+
+/// A document that is to change hands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakeOver {
+    /// The document.
+    pub event_id: String,
+    /// Whose it must be for that.
+    pub from: Owner,
+    /// Whose it becomes.
+    pub to: Owner,
 }
 
 /// An event as the hot store has it.
@@ -100,17 +123,14 @@ pub struct HotEvent {
 pub trait HotStore: Send + Sync {
     /// Inserts every document that is not there yet, durably, and returns those that are there
     /// under another physical key. A document that is there under its own key is a replay and is
-    /// not reported.
+    /// not reported; its epoch is raised to that of the row, and never lowered, in the same
+    /// transaction.
     async fn insert(&self, batch: Arc<HotBatch>) -> StoreResult<Vec<HotConflict>>;
 
-    /// Gives the stored document of `event_id` the key `new`, if it still carries `stored`.
-    /// Returns whether it did.
-    async fn take_over(
-        &self,
-        event_id: &str,
-        stored: &PhysicalKey,
-        new: &PhysicalKey,
-    ) -> StoreResult<bool>;
+    /// Gives each document to its new owner if it is still exactly the old one's, key and epoch.
+    /// Durable when it returns. Returns for each, in order, whether it changed hands; one that did
+    /// not does not keep the others from it.
+    async fn take_over(&self, documents: Vec<TakeOver>) -> StoreResult<Vec<bool>>;
 
     /// The events of one player, latest first.
     async fn player_timeline(&self, player_id: &str, limit: usize) -> StoreResult<Vec<HotEvent>>;

@@ -7,6 +7,7 @@ pub mod local;
 pub mod segment;
 
 use std::ops::Range;
+use std::time::Duration;
 
 use arrow::buffer::Buffer;
 use async_trait::async_trait;
@@ -30,6 +31,10 @@ pub trait Landing: Send + Sync {
 
     /// Removes the file `name`; it is no error if it is not there.
     async fn remove(&self, name: &str) -> StoreResult<()>;
+
+    /// Removes what ended processes have begun to write and never finished, where it was last
+    /// written to longer ago than `age`. Returns the number of files.
+    async fn remove_unfinished(&self, age: Duration) -> StoreResult<u64>;
 
     /// How messages name this store.
     fn name(&self) -> String;

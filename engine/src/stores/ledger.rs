@@ -253,6 +253,9 @@ pub trait Ledger: Send + Sync {
     /// The segments with `after < sequence <= through`, in commit order.
     async fn segments(&self, after: i64, through: i64) -> StoreResult<Vec<SegmentEntry>>;
 
+    /// Those of these segments that no commit lists, by name, in the given order.
+    async fn unlisted(&self, names: Vec<String>) -> StoreResult<Vec<String>>;
+
     /// Quarantined records by number.
     async fn quarantine(&self, filter: &QuarantineFilter) -> StoreResult<Vec<QuarantineEntry>>;
 

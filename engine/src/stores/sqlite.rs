@@ -68,6 +68,21 @@ impl SqliteDatabase {
         .await
     }
 
+    /// Runs `work` with a connection of its own on a thread where blocking is allowed: readers wait
+    /// neither for the writer nor for each other.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        let database = self.clone();
+        run_blocking(&self.store, operation, move || {
+            let connection = database.connect()?;
+            work(&connection).map_err(|error| database.error(operation, error))
+        })
+        .await
+    }
+
     /// An error of this database.
     pub fn error(&self, operation: &str, error: rusqlite::Error) -> StoreError {
         sqlite_error(&self.store, operation, error)

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use bytes::Bytes;
 use questlake_engine::project::contract::timestamp_type;
 use questlake_engine::stores::hot::{
-    HotBatch, HotConflict, HotRow, HotStore, HotTable, PhysicalKey,
+    HotBatch, HotConflict, HotRow, HotStore, HotTable, Owner, PhysicalKey, TakeOver,
 };
 
 const UUID: &str = "0190a1b2-c3d4-7e5f-8091-a2b3c4d5e6f7";
@@ -16,8 +16,9 @@ fn key(topic: &str, offset: i64) -> PhysicalKey {
     PhysicalKey { topic: topic.into(), partition: 0, offset }
 }
 
-/// A batch of events (identifier, player, time in seconds), with offsets from `first` on.
-fn batch(topic: &str, first: i64, events: &[(&str, &str, i64)]) -> Arc<HotBatch> {
+/// A batch of events (identifier, player, time in seconds), read under a claim with this epoch, with
+/// offsets from `first` on.
+fn batch(topic: &str, first: i64, epoch: i64, events: &[(&str, &str, i64)]) -> Arc<HotBatch> {
     let schema = Schema::new(vec![
         Field::new("event_id", DataType::Utf8, false),
         Field::new("event_time", timestamp_type(), false),
@@ -44,6 +45,7 @@ fn batch(topic: &str, first: i64, events: &[(&str, &str, i64)]) -> Arc<HotBatch>
             length: document.len() as u32,
             partition: 0,
             offset: first + row as i64,
+            epoch,
         });
         data.extend_from_slice(document.as_bytes());
     }
@@ -55,27 +57,57 @@ fn batch(topic: &str, first: i64, events: &[(&str, &str, i64)]) -> Arc<HotBatch>
     })
 }
 
+fn owner(topic: &str, offset: i64, epoch: i64) -> Owner {
+    Owner { key: key(topic, offset), epoch }
+}
+
+fn take_over(event_id: &str, from: &Owner, to: &Owner) -> TakeOver {
+    TakeOver { event_id: event_id.to_owned(), from: from.clone(), to: to.clone() }
+}
+
 pub(crate) async fn suite(store: &dyn HotStore) {
     let events = [(UUID, "anna", 3), ("free text", "bela", 2), ("ünï\"code", "anna", 1)];
-    assert_eq!(store.insert(batch("a", 10, &events)).await.unwrap(), []);
+    assert_eq!(store.insert(batch("a", 10, 1, &events)).await.unwrap(), []);
     assert_eq!(store.count().await.unwrap(), 3);
     // The same records again are replays, however they are cut into batches.
-    assert_eq!(store.insert(batch("a", 11, &events[1..])).await.unwrap(), []);
+    assert_eq!(store.insert(batch("a", 11, 1, &events[1..])).await.unwrap(), []);
     assert_eq!(store.count().await.unwrap(), 3);
-    // The same event under another key is reported with the key that is stored.
+    // The same event under another key is reported with its owner.
     let again = [("new", "anna", 4), (UUID, "anna", 3), ("new", "anna", 4)];
-    let conflicts = store.insert(batch("b", 0, &again)).await.unwrap();
+    let conflicts = store.insert(batch("b", 0, 5, &again)).await.unwrap();
     assert_eq!(
         conflicts,
-        [HotConflict { row: 1, stored: key("a", 10) }, HotConflict { row: 2, stored: key("b", 0) },]
+        [
+            HotConflict { row: 1, stored: owner("a", 10, 1) },
+            HotConflict { row: 2, stored: owner("b", 0, 5) },
+        ]
     );
     assert_eq!(store.count().await.unwrap(), 4);
-    // A document changes hands once.
-    assert!(store.take_over(UUID, &key("a", 10), &key("b", 1)).await.unwrap());
-    assert!(!store.take_over(UUID, &key("a", 10), &key("c", 5)).await.unwrap());
-    assert!(!store.take_over("unknown", &key("a", 10), &key("c", 5)).await.unwrap());
-    let conflicts = store.insert(batch("a", 10, &events[..1])).await.unwrap();
-    assert_eq!(conflicts, [HotConflict { row: 0, stored: key("b", 1) }]);
+    // A replay raises the epoch of its document, and an older one does not lower it.
+    for (epoch, stored) in [(3, 3), (2, 3)] {
+        assert_eq!(store.insert(batch("a", 10, epoch, &events[..1])).await.unwrap(), []);
+        let conflicts = store.insert(batch("c", 0, 9, &events[..1])).await.unwrap();
+        assert_eq!(conflicts, [HotConflict { row: 0, stored: owner("a", 10, stored) }]);
+    }
+    // A document changes hands once, and only from the owner at the epoch that was seen. Those
+    // that do not leave the others alone.
+    let (old, new, other) = (owner("a", 10, 3), owner("b", 1, 5), owner("c", 5, 7));
+    let documents = vec![
+        take_over(UUID, &owner("a", 10, 1), &other),
+        take_over(UUID, &owner("a", 11, 3), &other),
+        take_over(UUID, &old, &new),
+        take_over(UUID, &old, &other),
+        take_over("unknown", &old, &other),
+        take_over("free text", &owner("a", 11, 1), &other),
+    ];
+    let changed = store.take_over(documents).await.unwrap();
+    assert_eq!(changed, [false, false, true, false, false, true]);
+    let conflicts = store.insert(batch("a", 10, 9, &events[..2])).await.unwrap();
+    assert_eq!(
+        conflicts,
+        [HotConflict { row: 0, stored: new }, HotConflict { row: 1, stored: other }]
+    );
+    assert_eq!(store.take_over(Vec::new()).await.unwrap(), Vec::<bool>::new());
 }
 
 pub(crate) async fn suite_after_reopening(store: &dyn HotStore) {

@@ -1,5 +1,7 @@
 //! What every landing store does.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use questlake_engine::stores::error::StoreErrorKind;
 use questlake_engine::stores::landing::Landing;
@@ -24,5 +26,8 @@ pub(crate) async fn suite(store: &dyn Landing) {
     assert_eq!(listed, [("2026-01-01/a.qls".to_owned(), 11), ("2026-01-02/c.qls".to_owned(), 11)]);
     store.remove("2026-01-01/a.qls").await.unwrap();
     store.remove("2026-01-01/a.qls").await.unwrap();
+    assert_eq!(store.list().await.unwrap().len(), 1);
+    // What is sealed is finished, however old.
+    assert_eq!(store.remove_unfinished(Duration::ZERO).await.unwrap(), 0);
     assert_eq!(store.list().await.unwrap().len(), 1);
 }

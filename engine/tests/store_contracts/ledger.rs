@@ -113,6 +113,8 @@ async fn commits_are_whole(ledger: &dyn Ledger) {
     assert_eq!(entries[0].segment, segment("one"));
     assert_eq!(ledger.segments(first, second).await.unwrap()[0].segment.name, "two");
     assert_eq!(ledger.segments(0, first).await.unwrap().len(), 1);
+    let names = ["zombie", "one", "torn", "two"].map(str::to_owned).to_vec();
+    assert_eq!(ledger.unlisted(names).await.unwrap(), ["zombie", "torn"]);
     let partitions = ledger.partitions().await.unwrap();
     assert_eq!(partitions.len(), 2);
     assert_eq!(partitions[0].counts, counts(3, 1, 2));

@@ -13,9 +13,16 @@
 //! - It belongs to another partition and is committed there: a duplicate.
 //! - It belongs to another partition and is not committed: in doubt, for that record may never be
 //!   read again. Fence the other partition by claiming it. If the record is committed now, this one
-//!   is a duplicate; else nobody can commit it under the old claim, so take the document over. A
-//!   reader that is still alive claims its partition again and finds the document taken; if it did
-//!   so before the document was taken, a second claim tells, and fences it once more.
+//!   is a duplicate; else take the document over.
+//!
+//! Why an event lands once, whoever crashes when: a reader lands a record only after the hot store
+//! has noted the document as that record's, under the epoch of the reader's claim. A document
+//! changes hands by comparing both, after its owner's partition was fenced under a later epoch. A
+//! reader of the old owner that claimed before the fence can no longer commit. One that claimed
+//! after it and met its own document first has raised the epoch, so the comparison fails, and the
+//! conflict is judged anew. One that comes later finds the document to be somebody else's, and
+//! judges in its turn. Nothing is left to be done after the document has changed hands, so a crash
+//! there leaves no doubt either.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -24,12 +31,16 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use questlake_engine::failpoint;
 use questlake_engine::stores::error::{StoreError, StoreErrorKind};
-use questlake_engine::stores::hot::{HotBatch, HotConflict, HotRow, PhysicalKey};
+use questlake_engine::stores::hot::{HotBatch, HotConflict, HotRow, Owner, PhysicalKey, TakeOver};
 use questlake_engine::stores::ledger::Claim;
 
 use super::Ingester;
 use super::prepare::Prepared;
 use crate::error::IngestError;
+
+/// Times that the documents are inserted and judged; each but the first takes another reader that
+/// claims its partition and meets the same documents between two steps of ours.
+const MAX_ROUNDS: u32 = 8;
 
 /// A batch without its duplicates.
 #[derive(Debug)]
@@ -45,9 +56,8 @@ impl Ingester {
         let hot_batch = Arc::new(prepared.hot_batch());
         let mut duplicates = Vec::new();
         if !hot_batch.rows.is_empty() {
-            let conflicts = self.stores.hot.insert(Arc::clone(&hot_batch)).await?;
             let mut dropped = Vec::new();
-            for row in self.duplicate_rows(&hot_batch, &conflicts, &prepared).await? {
+            for row in self.insert_and_settle(&hot_batch, &prepared).await? {
                 duplicates.push(record_of(&prepared, &row));
                 dropped.push((row.table, row.row));
             }
@@ -58,57 +68,79 @@ impl Ingester {
         Ok(Deduplicated { prepared, duplicates })
     }
 
-    /// The conflicting rows that are duplicates. The documents of the others become ours.
-    async fn duplicate_rows(
+    /// Inserts the documents, and makes those of all rows ours but of the duplicates, which it
+    /// returns.
+    async fn insert_and_settle(
+        &self,
+        batch: &Arc<HotBatch>,
+        prepared: &Prepared,
+    ) -> Result<Vec<HotRow>, IngestError> {
+        for _ in 0..MAX_ROUNDS {
+            let conflicts = self.stores.hot.insert(Arc::clone(batch)).await?;
+            let Judgement { duplicates, take_over } =
+                self.judge_all(batch, &conflicts, prepared).await?;
+            if take_over.is_empty() {
+                return Ok(duplicates);
+            }
+            let changed = self.stores.hot.take_over(take_over).await?;
+            if changed.iter().all(|changed| *changed) {
+                return Ok(duplicates);
+            }
+            // Another reader was at a document first. What is ours by now is no conflict any more.
+        }
+        Err(StoreError::new(
+            self.stores.hot.name(),
+            "take events over",
+            StoreErrorKind::Unavailable,
+            format!("other processes claimed the same events {MAX_ROUNDS} times in between"),
+        )
+        .with_advice("end the other processes that read the same events, or try again")
+        .into())
+    }
+
+    async fn judge_all(
         &self,
         batch: &HotBatch,
         conflicts: &[HotConflict],
         prepared: &Prepared,
-    ) -> Result<Vec<HotRow>, IngestError> {
-        let mut duplicates = Vec::new();
+    ) -> Result<Judgement, IngestError> {
+        let mut judgement = Judgement::default();
         let mut in_doubt = Vec::new();
         let mut seen = HashSet::new();
         let mut known = Known::default();
         for conflict in conflicts {
             let row = batch.rows[conflict.row];
-            let record = record_of(prepared, &row);
-            let origin = prepared.batch.origins.get(record as usize).map(|origin| &origin.key);
-            let verdict = self.judge(batch, conflict, origin, &mut known).await?;
+            let verdict = self.judge(batch, conflict, prepared, &mut known).await?;
             // All rows of an event meet the same document; the first one may become its owner.
             if verdict == Verdict::Duplicate || !seen.insert(event_id(batch, &row)) {
-                duplicates.push(row);
+                judgement.duplicates.push(row);
             } else if verdict == Verdict::Ours {
-                self.take_over(batch, &row, &conflict.stored).await?;
+                judgement.take_over.push(take_over(batch, conflict));
             } else {
                 in_doubt.push(conflict);
             }
         }
-        duplicates.extend(self.settle(batch, &in_doubt).await?);
-        Ok(duplicates)
+        self.settle(batch, &in_doubt, &mut judgement).await?;
+        Ok(judgement)
     }
 
     async fn judge(
         &self,
         batch: &HotBatch,
         conflict: &HotConflict,
-        origin: Option<&PhysicalKey>,
+        prepared: &Prepared,
         known: &mut Known,
     ) -> Result<Verdict, IngestError> {
         let row = batch.rows[conflict.row];
-        let stored = &conflict.stored;
-        if origin == Some(stored) {
+        let stored = &conflict.stored.key;
+        let origin = prepared.batch.origins.get(record_of(prepared, &row) as usize);
+        if origin.is_some_and(|origin| origin.key == *stored) {
             return Ok(Verdict::Ours);
         }
         if stored.topic == batch.topic {
-            let same_partition = stored.partition == row.partition;
-            if same_partition && stored.offset < row.offset {
-                return Ok(Verdict::Duplicate);
-            }
-            if known.batch_has(batch, stored) {
-                return Ok(Verdict::Duplicate);
-            }
-            if same_partition {
-                return Ok(Verdict::Ours);
+            let mut claims = prepared.batch.advances.iter().map(|advance| &advance.claim);
+            if let Some(claim) = claims.find(|claim| claim.partition == stored.partition) {
+                return self.judge_claimed(batch, conflict, claim, known);
             }
         }
         let partition = (Arc::clone(&stored.topic), stored.partition);
@@ -124,81 +156,75 @@ impl Ingester {
         Ok(if stored.offset < committed { Verdict::Duplicate } else { Verdict::InDoubt })
     }
 
-    /// Decides the conflicts with records of other partitions that were not committed. Returns the
-    /// rows that are duplicates.
+    /// Judges a conflict with a record of a partition that this batch moves, and that is therefore
+    /// fenced by our own claim.
+    fn judge_claimed(
+        &self,
+        batch: &HotBatch,
+        conflict: &HotConflict,
+        claim: &Claim,
+        known: &mut Known,
+    ) -> Result<Verdict, IngestError> {
+        let row = batch.rows[conflict.row];
+        let stored = &conflict.stored.key;
+        let first_in_line =
+            if stored.partition == row.partition { row.offset } else { claim.next_offset };
+        // What was inserted under our claim and is not in this batch is in one before it.
+        if stored.offset < first_in_line
+            || known.batch_has(batch, stored)
+            || conflict.stored.epoch == claim.epoch
+        {
+            return Ok(Verdict::Duplicate);
+        }
+        if conflict.stored.epoch < claim.epoch {
+            return Ok(Verdict::Ours);
+        }
+        Err(StoreError::new(
+            self.stores.ledger.name(),
+            "take events in",
+            StoreErrorKind::Fenced,
+            format!(
+                "{}/{} was taken over since it was claimed with epoch {} at offset {}",
+                claim.topic, claim.partition, claim.epoch, claim.next_offset
+            ),
+        )
+        .with_advice("nothing was committed; another process goes on from its position")
+        .into())
+    }
+
+    /// Decides the conflicts with records of other partitions that were not committed.
     async fn settle(
         &self,
         batch: &HotBatch,
         in_doubt: &[&HotConflict],
-    ) -> Result<Vec<HotRow>, IngestError> {
+        judgement: &mut Judgement,
+    ) -> Result<(), IngestError> {
         let mut fences: HashMap<(&str, i32), Claim> = HashMap::new();
         for conflict in in_doubt {
-            let PhysicalKey { topic, partition, .. } = &conflict.stored;
-            if let Entry::Vacant(fence) = fences.entry((&**topic, *partition)) {
-                fence.insert(self.stores.ledger.claim(topic, *partition).await?);
-            }
-        }
-        let mut duplicates = Vec::new();
-        let mut taken: HashMap<(&str, i32), Vec<&HotConflict>> = HashMap::new();
-        for conflict in in_doubt {
-            let (row, stored) = (batch.rows[conflict.row], &conflict.stored);
-            let partition = (&*stored.topic, stored.partition);
-            if fences.get(&partition).is_some_and(|claim| stored.offset < claim.next_offset) {
-                duplicates.push(row);
-            } else {
-                self.take_over(batch, &row, stored).await?;
-                taken.entry(partition).or_default().push(conflict);
-            }
-        }
-        for (partition, conflicts) in taken {
-            let again = self.stores.ledger.claim(partition.0, partition.1).await?;
-            let undisturbed =
-                fences.get(&partition).is_some_and(|first| again.epoch == first.epoch + 1);
-            if undisturbed {
-                continue;
-            }
-            // A reader claimed the partition meanwhile, and may have met its own documents before
-            // they were taken. What it has committed since is its own.
-            for conflict in conflicts {
-                if conflict.stored.offset < again.next_offset {
-                    let row = batch.rows[conflict.row];
-                    let own = key_of(batch, &row);
-                    self.move_document(event_id(batch, &row), &own, &conflict.stored).await?;
-                    duplicates.push(row);
+            let PhysicalKey { topic, partition, offset } = &conflict.stored.key;
+            let fence = match fences.entry((&**topic, *partition)) {
+                Entry::Occupied(fence) => fence.into_mut(),
+                Entry::Vacant(fence) => {
+                    fence.insert(self.stores.ledger.claim(topic, *partition).await?)
                 }
+            };
+            if *offset < fence.next_offset {
+                judgement.duplicates.push(batch.rows[conflict.row]);
+            } else {
+                judgement.take_over.push(take_over(batch, conflict));
             }
         }
-        Ok(duplicates)
+        Ok(())
     }
+}
 
-    /// Makes the document of a row ours.
-    async fn take_over(
-        &self,
-        batch: &HotBatch,
-        row: &HotRow,
-        stored: &PhysicalKey,
-    ) -> Result<(), IngestError> {
-        self.move_document(event_id(batch, row), stored, &key_of(batch, row)).await
-    }
-
-    async fn move_document(
-        &self,
-        event_id: &str,
-        from: &PhysicalKey,
-        to: &PhysicalKey,
-    ) -> Result<(), IngestError> {
-        if self.stores.hot.take_over(event_id, from, to).await? {
-            return Ok(());
-        }
-        Err(StoreError::new(
-            self.stores.hot.name(),
-            format!("take event {event_id} over from {from}"),
-            StoreErrorKind::Unavailable,
-            "another process took it over at the same time",
-        )
-        .with_advice("run the command again")
-        .into())
-    }
+/// What the conflicts of a batch mean.
+#[derive(Default)]
+struct Judgement {
+    /// Rows that are dropped.
+    duplicates: Vec<HotRow>,
+    /// Documents that become ours.
+    take_over: Vec<TakeOver>,
 }
 
 /// What has been looked up for the conflicts of one batch.
@@ -237,6 +263,19 @@ fn event_id<'a>(batch: &'a HotBatch, row: &HotRow) -> &'a str {
     batch.tables[row.table as usize].rows.column(0).as_string::<i32>().value(row.row as usize)
 }
 
-fn key_of(batch: &HotBatch, row: &HotRow) -> PhysicalKey {
-    PhysicalKey { topic: Arc::clone(&batch.topic), partition: row.partition, offset: row.offset }
+fn take_over(batch: &HotBatch, conflict: &HotConflict) -> TakeOver {
+    let row = &batch.rows[conflict.row];
+    let key = PhysicalKey {
+        topic: Arc::clone(&batch.topic),
+        partition: row.partition,
+        offset: row.offset,
+    };
+    TakeOver {
+        event_id: event_id(batch, row).to_owned(),
+        from: conflict.stored.clone(),
+        to: Owner { key, epoch: row.epoch },
+    }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

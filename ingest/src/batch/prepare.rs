@@ -9,7 +9,7 @@ use questlake_engine::failpoint;
 use questlake_engine::project::contract::EventContract;
 use questlake_engine::stores::hot::{HotBatch, HotRow, HotTable};
 
-use super::{Batch, Ingester};
+use super::{Batch, Ingester, PartitionAdvance};
 use crate::decode::{DecodedBatch, DecodedTable, RejectReason, Rejection, decode_parallel};
 use crate::error::IngestError;
 
@@ -120,6 +120,10 @@ impl Prepared {
     /// The documents to insert into the hot store, in record order.
     pub(crate) fn hot_batch(&self) -> HotBatch {
         let records = &self.batch.records;
+        let epoch_of = |partition| {
+            let of_partition = |advance: &&PartitionAdvance| advance.claim.partition == partition;
+            self.batch.advances.iter().find(of_partition).map_or(0, |advance| advance.claim.epoch)
+        };
         let mut rows: Vec<(u32, HotRow)> = Vec::with_capacity(records.records.len());
         for (table_index, table) in self.tables.iter().enumerate() {
             for (row, record) in table.records.iter().enumerate() {
@@ -131,6 +135,7 @@ impl Prepared {
                     length: span.length,
                     partition: span.partition,
                     offset: span.offset,
+                    epoch: epoch_of(span.partition),
                 };
                 rows.push((*record, hot));
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::Utc;
+use chrono::{NaiveDate, NaiveDateTime, Utc};
 use questlake_engine::failpoint;
 use questlake_engine::stores::hot::PhysicalKey;
 use questlake_engine::stores::landing::segment::{SegmentTable, encode};
@@ -68,13 +68,28 @@ impl Ingester {
 }
 
 /// A name that no other process and no other batch of this one chooses, in a folder per day.
-fn segment_name() -> Result<String, IngestError> {
+pub(super) fn segment_name() -> Result<String, IngestError> {
     let random = getrandom::u64().map_err(|error| IngestError::Aborted {
         step: "naming a segment",
         reason: format!("the system gives no random numbers: {error}"),
     })?;
     let now = Utc::now();
     Ok(format!("{}/{}-{random:016x}.qls", now.format("%Y-%m-%d"), now.format("%H%M%S%6f")))
+}
+
+/// When a segment of this name was sealed (UTC); `None` if it is no name of ours.
+pub(super) fn named_at(name: &str) -> Option<NaiveDateTime> {
+    let (day, file) = name.split_once('/')?;
+    let (time, random) = file.strip_suffix(".qls")?.split_once('-')?;
+    let is_own = time.len() == 12
+        && time.bytes().all(|byte| byte.is_ascii_digit())
+        && random.len() == 16
+        && random.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_own {
+        return None;
+    }
+    let part = |from: usize| time[from..from + 2].parse().ok();
+    day.parse::<NaiveDate>().ok()?.and_hms_opt(part(0)?, part(2)?, part(4)?)
 }
 
 /// Per partition, how far it moves and what became of its records.
@@ -160,4 +175,29 @@ fn replays(prepared: &Prepared) -> Vec<ReplayOutcome> {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn a_segments_name_says_when_it_was_sealed() {
+        let named = named_at(&segment_name().unwrap()).unwrap();
+        assert!((Utc::now().naive_utc() - named).abs() < TimeDelta::minutes(1), "{named}");
+        let named = named_at("2026-01-31/235958999999-0123456789abcdef.qls").unwrap();
+        assert_eq!(named.to_string(), "2026-01-31 23:59:58");
+        for other in [
+            "orphan.qls",
+            "2026-01-31/orphan.qls",
+            "2026-02-31/235958999999-0123456789abcdef.qls",
+            "2026-01-31/245958999999-0123456789abcdef.qls",
+            "2026-01-31/235958999999-0123456789abcdef.qls.bak",
+            "2026-01-31/235958999999-0123456789abcde.qls",
+        ] {
+            assert_eq!(named_at(other), None, "{other}");
+        }
+    }
 }

@@ -7,16 +7,17 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::Body;
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
 
 use super::body::{BodyError, split_body, unpack};
 use super::queue::{IngestQueue, Submission, SubmissionOutcome, SubmitError};
+use super::read_body::{ReadError, read_body};
 
 /// Topic of the collector's queue.
 pub const HTTP_TOPIC: &str = "http";
@@ -44,10 +45,7 @@ struct Collector {
 
 /// The collector's routes.
 pub fn collector_router(queue: IngestQueue, bounds: CollectorBounds) -> Router {
-    Router::new()
-        .route("/v1/events", post(collect))
-        .layer(DefaultBodyLimit::max(bounds.body_limit))
-        .with_state(Collector { queue, bounds })
+    Router::new().route("/v1/events", post(collect)).with_state(Collector { queue, bounds })
 }
 
 /// The answer to a batch that is durable.
@@ -77,18 +75,18 @@ struct Problem {
     title: String,
 }
 
-async fn collect(
-    State(collector): State<Collector>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
+async fn collect(State(collector): State<Collector>, headers: HeaderMap, body: Body) -> Response {
     let limit = collector.bounds.body_limit;
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            return body_problem(&BodyError::TooLarge { limit });
+    let deadline = Instant::now() + collector.bounds.request_timeout;
+    let body = match timeout_at(deadline, read_body(&headers, body, limit)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(ReadError::TooLarge)) => return body_problem(&BodyError::TooLarge { limit }),
+        Ok(Err(error @ ReadError::Broken(_))) => {
+            return problem(StatusCode::BAD_REQUEST, error.to_string());
         }
-        Err(rejection) => return problem(rejection.status(), rejection.body_text()),
+        Err(_) => {
+            return problem(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time");
+        }
     };
     let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.to_str());
     let encoding = match encoding {
@@ -106,7 +104,7 @@ async fn collect(
     };
     let submission = Submission { data: body, records, origins: Vec::new() };
     let submitted = collector.queue.submit(submission);
-    match tokio::time::timeout(collector.bounds.request_timeout, submitted).await {
+    match timeout_at(deadline, submitted).await {
         Ok(Ok(outcome)) => accepted(outcome),
         Ok(Err(error)) => submit_problem(&error),
         Err(_) => problem(

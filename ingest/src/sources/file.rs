@@ -57,6 +57,12 @@ impl FileProgress {
         self.under_way.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push_back(bytes);
     }
 
+    /// The batches under way were dropped; they are read again.
+    fn starts_anew(&self) {
+        self.under_way.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
+        self.bytes_read.store(0, Ordering::Relaxed);
+    }
+
     fn batch_is_committed(&self, records: u64) {
         self.records.fetch_add(records, Ordering::Relaxed);
         let mut under_way = self.under_way.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -91,6 +97,7 @@ pub async fn ingest_file(
     loop {
         attempt += 1;
         let start = start_file(ingester, path).await?;
+        progress.starts_anew();
         if outcome.topic.is_empty() {
             outcome.topic = start.claim.topic.to_string();
             outcome.skipped_bytes = start.position;
@@ -124,7 +131,7 @@ pub async fn ingest_file(
                     topic,
                     attempt, "{topic} was taken over by another process; claiming it again"
                 );
-                tokio::time::sleep(Duration::from_millis(50) * attempt).await;
+                tokio::time::sleep(pause_before_claim(attempt)).await;
             }
             Err(error) => return Err(error),
             Ok(()) => {
@@ -133,6 +140,15 @@ pub async fn ingest_file(
             }
         }
     }
+}
+
+/// Pause before a partition is claimed again: between half of 50 ms a time and all of it, so that
+/// two processes that have fenced each other do not do it again in step.
+fn pause_before_claim(attempt: u32) -> Duration {
+    let longest = Duration::from_millis(50) * attempt;
+    // Without random numbers the pause is as good as it was.
+    let random = getrandom::u32().unwrap_or(u32::MAX);
+    longest.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX))
 }
 
 /// Where reading begins.
@@ -350,6 +366,34 @@ mod tests {
             if at_end && rest.is_empty() {
                 return batches;
             }
+        }
+    }
+
+    /// After a fence the file is read again: the dropped batches must not be taken for those that
+    /// are committed then.
+    #[test]
+    fn progress_starts_anew_with_the_file() {
+        let progress = FileProgress::default();
+        for bytes in [100, 200] {
+            progress.bytes_read.store(bytes, Ordering::Relaxed);
+            progress.batch_is_read();
+        }
+        progress.starts_anew();
+        assert_eq!(progress.bytes_read.load(Ordering::Relaxed), 0);
+        progress.bytes_read.store(300, Ordering::Relaxed);
+        progress.batch_is_read();
+        progress.batch_is_committed(7);
+        assert_eq!(progress.bytes_committed.load(Ordering::Relaxed), 300);
+        assert!(progress.under_way.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn pauses_grow_and_differ() {
+        for attempt in 1..MAX_CLAIMS {
+            let longest = Duration::from_millis(50) * attempt;
+            let pauses: Vec<Duration> = (0..64).map(|_| pause_before_claim(attempt)).collect();
+            assert!(pauses.iter().all(|pause| *pause >= longest / 2 && *pause <= longest));
+            assert!(pauses.iter().any(|pause| *pause != pauses[0]));
         }
     }
 

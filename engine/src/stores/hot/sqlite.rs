@@ -6,6 +6,7 @@
 //! stored as 16 bytes, any other identifier as its text, and the two cannot collide because their
 //! SQLite types differ.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,10 +16,10 @@ use async_trait::async_trait;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, TransactionBehavior};
 
-use super::{HotBatch, HotConflict, HotEvent, HotRow, HotStore, PhysicalKey};
+use super::{HotBatch, HotConflict, HotEvent, HotRow, HotStore, Owner, PhysicalKey, TakeOver};
 use crate::failpoint;
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
-use crate::stores::sqlite::{SqliteDatabase, run_blocking};
+use crate::stores::sqlite::SqliteDatabase;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS topics (
@@ -35,6 +36,7 @@ CREATE TABLE IF NOT EXISTS events (
     topic_id      INTEGER NOT NULL,
     partition     INTEGER NOT NULL,
     \"offset\"    INTEGER NOT NULL,
+    epoch         INTEGER NOT NULL,   -- of the latest claim under which the record was read
     event_type_id INTEGER NOT NULL,
     event_time    INTEGER NOT NULL,   -- microseconds since 1970, UTC
     player_id     TEXT NOT NULL,
@@ -96,42 +98,31 @@ impl HotStore for SqliteHotStore {
             .await
     }
 
-    async fn take_over(
-        &self,
-        event_id: &str,
-        stored: &PhysicalKey,
-        new: &PhysicalKey,
-    ) -> StoreResult<bool> {
+    async fn take_over(&self, documents: Vec<TakeOver>) -> StoreResult<Vec<bool>> {
         let database = self.database.clone();
-        let (event_id, stored, new) = (event_id.to_owned(), stored.clone(), new.clone());
         self.database
-            .with_writer("take an event over", move |connection| {
-                take_over(connection, &event_id, &stored, &new)
-                    .map_err(|error| database.error("take an event over", error))
+            .with_writer("take events over", move |connection| {
+                take_over(connection, &documents)
+                    .map_err(|error| database.error("take events over", error))
             })
             .await
     }
 
     async fn player_timeline(&self, player_id: &str, limit: usize) -> StoreResult<Vec<HotEvent>> {
-        let database = self.database.clone();
         let player_id = player_id.to_owned();
-        run_blocking(&self.name(), "read a player's events", move || {
-            let connection = database.connect()?;
-            read_timeline(&connection, &player_id, limit)
-                .map_err(|error| database.error("read a player's events", error))
-        })
-        .await
+        self.database
+            .read("read a player's events", move |connection| {
+                read_timeline(connection, &player_id, limit)
+            })
+            .await
     }
 
     async fn count(&self) -> StoreResult<u64> {
-        let database = self.database.clone();
-        run_blocking(&self.name(), "count events", move || {
-            let connection = database.connect()?;
-            connection
-                .query_row("SELECT count(*) FROM events", [], |row| row.get(0))
-                .map_err(|error| database.error("count events", error))
-        })
-        .await
+        self.database
+            .read("count events", |connection| {
+                connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0))
+            })
+            .await
     }
 
     fn name(&self) -> String {
@@ -256,8 +247,8 @@ fn insert_rows(
         player_of(&batch.rows[*left as usize]).cmp(player_of(&batch.rows[*right as usize]))
     });
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO events (event_id, topic_id, partition, \"offset\", event_type_id, \
-         event_time, player_id, document) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+        "INSERT INTO events (event_id, topic_id, partition, \"offset\", epoch, event_type_id, \
+         event_time, player_id, document) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
          ON CONFLICT (event_id) DO NOTHING",
     )?;
     let mut insert_run = transaction.prepare_cached(
@@ -277,6 +268,7 @@ fn insert_rows(
             topic_id,
             row.partition,
             row.offset,
+            row.epoch,
             columns.event_type_id,
             columns.event_time[at],
             player_id,
@@ -294,12 +286,15 @@ fn insert_rows(
                     }
                 }
             }
-        } else if let Some(stored) = stored_key(transaction, event_id)?
-            && (stored.offset != row.offset
-                || stored.partition != row.partition
-                || stored.topic != batch.topic)
-        {
-            conflicts.push(HotConflict { row: index as usize, stored });
+        } else if let Some(stored) = stored_owner(transaction, event_id)? {
+            let is_own = stored.key.offset == row.offset
+                && stored.key.partition == row.partition
+                && stored.key.topic == batch.topic;
+            if !is_own {
+                conflicts.push(HotConflict { row: index as usize, stored });
+            } else if stored.epoch < row.epoch {
+                raise_epoch(transaction, event_id, row.epoch)?;
+            }
         }
     }
     if let Some(ended) = run {
@@ -309,43 +304,63 @@ fn insert_rows(
     Ok(conflicts)
 }
 
-fn stored_key(connection: &Connection, event_id: &str) -> rusqlite::Result<Option<PhysicalKey>> {
+fn stored_owner(connection: &Connection, event_id: &str) -> rusqlite::Result<Option<Owner>> {
     let mut query = connection.prepare_cached(
-        "SELECT topic, partition, \"offset\" FROM events JOIN topics USING (topic_id) \
+        "SELECT topic, partition, \"offset\", epoch FROM events JOIN topics USING (topic_id) \
          WHERE event_id = ?1",
     )?;
     query
         .query_row([StoredId::new(event_id)], |row| {
             let topic: String = row.get(0)?;
-            Ok(PhysicalKey { topic: topic.into(), partition: row.get(1)?, offset: row.get(2)? })
+            let key =
+                PhysicalKey { topic: topic.into(), partition: row.get(1)?, offset: row.get(2)? };
+            Ok(Owner { key, epoch: row.get(3)? })
         })
         .optional()
 }
 
-fn take_over(
-    connection: &mut Connection,
-    event_id: &str,
-    stored: &PhysicalKey,
-    new: &PhysicalKey,
-) -> rusqlite::Result<bool> {
+fn raise_epoch(connection: &Connection, event_id: &str, epoch: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE events SET epoch = ?2 WHERE event_id = ?1")?
+        .execute((StoredId::new(event_id), epoch))?;
+    Ok(())
+}
+
+fn take_over(connection: &mut Connection, documents: &[TakeOver]) -> rusqlite::Result<Vec<bool>> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let old_topic = intern(&transaction, "topics", "topic", &stored.topic)?;
-    let new_topic = intern(&transaction, "topics", "topic", &new.topic)?;
-    let changed = transaction.execute(
-        "UPDATE events SET topic_id = ?2, partition = ?3, \"offset\" = ?4 \
-         WHERE event_id = ?1 AND topic_id = ?5 AND partition = ?6 AND \"offset\" = ?7",
-        (
-            StoredId::new(event_id),
-            new_topic,
-            new.partition,
-            new.offset,
-            old_topic,
-            stored.partition,
-            stored.offset,
-        ),
-    )?;
+    let mut changed = Vec::with_capacity(documents.len());
+    {
+        let mut topic_ids = HashMap::new();
+        let mut topic_id = |topic: &Arc<str>| match topic_ids.get(topic) {
+            Some(id) => Ok(*id),
+            None => {
+                let id = intern(&transaction, "topics", "topic", topic)?;
+                topic_ids.insert(Arc::clone(topic), id);
+                Ok::<i64, rusqlite::Error>(id)
+            }
+        };
+        let mut update = transaction.prepare(
+            "UPDATE events SET topic_id = ?2, partition = ?3, \"offset\" = ?4, epoch = ?5 \
+             WHERE event_id = ?1 AND topic_id = ?6 AND partition = ?7 AND \"offset\" = ?8 \
+             AND epoch = ?9",
+        )?;
+        for TakeOver { event_id, from, to } in documents {
+            let updated = update.execute((
+                StoredId::new(event_id),
+                topic_id(&to.key.topic)?,
+                to.key.partition,
+                to.key.offset,
+                to.epoch,
+                topic_id(&from.key.topic)?,
+                from.key.partition,
+                from.key.offset,
+                from.epoch,
+            ))?;
+            changed.push(updated == 1);
+        }
+    }
     transaction.commit()?;
-    Ok(changed == 1)
+    Ok(changed)
 }
 
 /// The small number that stands for `name` in a look-up table, made on first use.

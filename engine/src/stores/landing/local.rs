@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use arrow::buffer::Buffer;
 use async_trait::async_trait;
@@ -25,8 +26,8 @@ pub struct LocalLanding {
 }
 
 impl LocalLanding {
-    /// Opens (and creates) the folder. What an ended process left half-written stays in its own
-    /// folder, where nobody reads it.
+    /// Opens (and creates) the folder. What an ended process left half-written stays in a folder of
+    /// its own, where nobody reads it, until it is removed as unfinished.
     pub fn open(root: &Path) -> StoreResult<Self> {
         let store = format!("landing ({})", root.display());
         std::fs::create_dir_all(root.join(TEMPORARY))
@@ -153,9 +154,40 @@ impl Landing for LocalLanding {
         .await
     }
 
+    async fn remove_unfinished(&self, age: Duration) -> StoreResult<u64> {
+        let landing = self.clone();
+        run_blocking(&self.store, "remove unfinished files", move || {
+            remove_older(&landing.root.join(TEMPORARY), age)
+                .map_err(|error| landing.error("remove unfinished files".to_owned(), error))
+        })
+        .await
+    }
+
     fn name(&self) -> String {
         self.store.clone()
     }
+}
+
+/// Removes the files in a folder that were last written to longer ago than `age`.
+fn remove_older(folder: &Path, age: Duration) -> std::io::Result<u64> {
+    let mut removed = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        // Another process may have finished or removed it meanwhile.
+        let Ok(modified) = std::fs::metadata(&path).and_then(|file| file.modified()) else {
+            continue;
+        };
+        // A time ahead of the clock is not old.
+        if !modified.elapsed().is_ok_and(|elapsed| elapsed > age) {
+            continue;
+        }
+        match std::fs::remove_file(&path) {
+            Ok(()) => removed += 1,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(removed)
 }
 
 fn collect_files(

@@ -16,7 +16,7 @@ use crate::failpoint;
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
 use crate::stores::hot::PhysicalKey;
 use crate::stores::landing::segment::Section;
-use crate::stores::sqlite::{SqliteDatabase, run_blocking};
+use crate::stores::sqlite::SqliteDatabase;
 
 const SCHEMA: &str = include_str!("schema.sql");
 
@@ -53,19 +53,6 @@ impl SqliteLedger {
             .execute_batch(SCHEMA)
             .map_err(|error| database.error("create the ledger's tables", error))?;
         Ok(Self { database })
-    }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        operation: &'static str,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> StoreResult<T> {
-        let database = self.database.clone();
-        run_blocking(self.database.store(), operation, move || {
-            let connection = database.connect()?;
-            work(&connection).map_err(|error| database.error(operation, error))
-        })
-        .await
     }
 }
 
@@ -107,49 +94,69 @@ impl Ledger for SqliteLedger {
 
     async fn position(&self, topic: &str, partition: i32) -> StoreResult<Option<i64>> {
         let topic = topic.to_owned();
-        self.read("read a position", move |connection| {
-            connection
+        self.database
+            .read("read a position", move |connection| {
+                connection
                 .prepare_cached(
                     "SELECT next_offset FROM meta_partitions WHERE topic = ?1 AND partition = ?2",
                 )?
                 .query_row((topic, partition), |row| row.get(0))
                 .optional()
-        })
-        .await
+            })
+            .await
     }
 
     async fn partitions(&self) -> StoreResult<Vec<PartitionStatus>> {
-        self.read("read the partitions", read_partitions).await
+        self.database.read("read the partitions", read_partitions).await
     }
 
     async fn latest_sequence(&self) -> StoreResult<i64> {
-        self.read("read the latest commit", read_latest_sequence).await
+        self.database.read("read the latest commit", read_latest_sequence).await
     }
 
     async fn segments(&self, after: i64, through: i64) -> StoreResult<Vec<SegmentEntry>> {
-        self.read("list segments", move |connection| read_segments(connection, after, through))
+        self.database
+            .read("list segments", move |connection| read_segments(connection, after, through))
+            .await
+    }
+
+    async fn unlisted(&self, names: Vec<String>) -> StoreResult<Vec<String>> {
+        self.database
+            .read("look segments up", move |connection| {
+                let mut query =
+                    connection.prepare("SELECT 1 FROM meta_segments WHERE name = ?1")?;
+                let mut unlisted = Vec::new();
+                for name in names {
+                    if !query.exists([&name])? {
+                        unlisted.push(name);
+                    }
+                }
+                Ok(unlisted)
+            })
             .await
     }
 
     async fn quarantine(&self, filter: &QuarantineFilter) -> StoreResult<Vec<QuarantineEntry>> {
         let filter = filter.clone();
-        self.read("read the quarantine", move |connection| read_quarantine(connection, &filter))
+        self.database
+            .read("read the quarantine", move |connection| read_quarantine(connection, &filter))
             .await
     }
 
     async fn snapshot(&self) -> StoreResult<LedgerSnapshot> {
-        self.read("read the accounts", |connection| {
-            // One transaction: all of its reads see the same commits.
-            let transaction = connection.unchecked_transaction()?;
-            let latest_sequence = read_latest_sequence(&transaction)?;
-            Ok(LedgerSnapshot {
-                latest_sequence,
-                segments: read_segments(&transaction, 0, latest_sequence)?,
-                partitions: read_partitions(&transaction)?,
-                quarantine: read_quarantine_groups(&transaction)?,
+        self.database
+            .read("read the accounts", |connection| {
+                // One transaction: all of its reads see the same commits.
+                let transaction = connection.unchecked_transaction()?;
+                let latest_sequence = read_latest_sequence(&transaction)?;
+                Ok(LedgerSnapshot {
+                    latest_sequence,
+                    segments: read_segments(&transaction, 0, latest_sequence)?,
+                    partitions: read_partitions(&transaction)?,
+                    quarantine: read_quarantine_groups(&transaction)?,
+                })
             })
-        })
-        .await
+            .await
     }
 
     fn name(&self) -> String {

@@ -47,19 +47,6 @@ impl SqliteWarehouse {
             .map_err(|error| database.error("create the warehouse's tables", error))?;
         Ok(Self { database })
     }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        operation: &'static str,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> StoreResult<T> {
-        let database = self.database.clone();
-        run_blocking(self.database.store(), operation, move || {
-            let connection = database.connect()?;
-            work(&connection).map_err(|error| database.error(operation, error))
-        })
-        .await
-    }
 }
 
 #[async_trait]
@@ -125,23 +112,24 @@ impl Warehouse for SqliteWarehouse {
     }
 
     async fn progress(&self) -> StoreResult<Vec<ModelProgress>> {
-        self.read("read the models' progress", |connection| {
-            connection
-                .prepare(
-                    "SELECT model, ledger_sequence, definition_hash, updated_at \
+        self.database
+            .read("read the models' progress", |connection| {
+                connection
+                    .prepare(
+                        "SELECT model, ledger_sequence, definition_hash, updated_at \
                      FROM meta_models ORDER BY model",
-                )?
-                .query_map([], |row| {
-                    Ok(ModelProgress {
-                        model: row.get(0)?,
-                        ledger_sequence: row.get(1)?,
-                        definition_hash: row.get::<_, i64>(2)?.cast_unsigned(),
-                        updated_at: row.get(3)?,
-                    })
-                })?
-                .collect()
-        })
-        .await
+                    )?
+                    .query_map([], |row| {
+                        Ok(ModelProgress {
+                            model: row.get(0)?,
+                            ledger_sequence: row.get(1)?,
+                            definition_hash: row.get::<_, i64>(2)?.cast_unsigned(),
+                            updated_at: row.get(3)?,
+                        })
+                    })?
+                    .collect()
+            })
+            .await
     }
 
     async fn forget_models_except(&self, models: &[String]) -> StoreResult<()> {
@@ -155,23 +143,24 @@ impl Warehouse for SqliteWarehouse {
     }
 
     async fn stale_marks(&self) -> StoreResult<Vec<StaleMark>> {
-        self.read("read the stale days", |connection| {
-            connection
-                .prepare(
-                    "SELECT sequence, consumer, source, day FROM meta_stale ORDER BY sequence",
-                )?
-                .query_map([], |row| {
-                    let day: Option<String> = row.get(3)?;
-                    Ok(StaleMark {
-                        sequence: row.get(0)?,
-                        consumer: row.get(1)?,
-                        source: row.get(2)?,
-                        day: day.and_then(|day| values::parse_date(day.as_bytes())),
-                    })
-                })?
-                .collect()
-        })
-        .await
+        self.database
+            .read("read the stale days", |connection| {
+                connection
+                    .prepare(
+                        "SELECT sequence, consumer, source, day FROM meta_stale ORDER BY sequence",
+                    )?
+                    .query_map([], |row| {
+                        let day: Option<String> = row.get(3)?;
+                        Ok(StaleMark {
+                            sequence: row.get(0)?,
+                            consumer: row.get(1)?,
+                            source: row.get(2)?,
+                            day: day.and_then(|day| values::parse_date(day.as_bytes())),
+                        })
+                    })?
+                    .collect()
+            })
+            .await
     }
 
     async fn record_runs(&self, runs: &[RunRecord]) -> StoreResult<()> {
@@ -186,26 +175,27 @@ impl Warehouse for SqliteWarehouse {
 
     async fn runs(&self, limit: usize) -> StoreResult<Vec<RunRecord>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.read("read the history of runs", move |connection| {
-            connection
-                .prepare(
-                    "SELECT started_at, finished_at, model, state, mode, \"rows\", error \
+        self.database
+            .read("read the history of runs", move |connection| {
+                connection
+                    .prepare(
+                        "SELECT started_at, finished_at, model, state, mode, \"rows\", error \
                      FROM meta_runs ORDER BY run_id DESC LIMIT ?1",
-                )?
-                .query_map([limit], |row| {
-                    Ok(RunRecord {
-                        started_at: row.get(0)?,
-                        finished_at: row.get(1)?,
-                        model: row.get(2)?,
-                        state: row.get(3)?,
-                        mode: row.get(4)?,
-                        rows: row.get(5)?,
-                        error: row.get(6)?,
-                    })
-                })?
-                .collect()
-        })
-        .await
+                    )?
+                    .query_map([limit], |row| {
+                        Ok(RunRecord {
+                            started_at: row.get(0)?,
+                            finished_at: row.get(1)?,
+                            model: row.get(2)?,
+                            state: row.get(3)?,
+                            mode: row.get(4)?,
+                            rows: row.get(5)?,
+                            error: row.get(6)?,
+                        })
+                    })?
+                    .collect()
+            })
+            .await
     }
 
     fn name(&self) -> String {
