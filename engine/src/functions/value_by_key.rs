@@ -202,10 +202,9 @@ impl GroupsAccumulator for Groups {
         &mut self,
         values: &[ArrayRef],
         group_indices: &[usize],
-        opt_filter: Option<&BooleanArray>,
         total_num_groups: usize,
     ) -> Result<()> {
-        self.update(values, group_indices, opt_filter, total_num_groups)
+        self.update(values, group_indices, None, total_num_groups)
     }
 
     fn convert_to_state(
@@ -224,10 +223,6 @@ impl GroupsAccumulator for Groups {
             keys = arrow::compute::nullif(&keys, &left_out)?;
         }
         Ok(vec![Arc::clone(values), keys])
-    }
-
-    fn supports_convert_to_state(&self) -> bool {
-        true
     }
 
     fn size(&self) -> usize {
