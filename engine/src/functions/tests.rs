@@ -39,9 +39,8 @@ async fn ties_are_decided_by_the_value_and_nulls_stand_last() {
     );
     let one = run(&session, &format!("SELECT min_by(v, k) AS v FROM {rows} WHERE g = 2")).await;
     assert!(one.contains("|   |"), "{one}");
-    let filtered =
-        run(&session, &format!("SELECT min_by(v, k) FILTER (WHERE v <> 'a') AS v FROM {rows}"));
-    assert!(filtered.await.contains("| late |"));
+    let sql = format!("SELECT min_by(v, k) FILTER (WHERE v <> 'a') AS v FROM {rows}");
+    assert!(run(&session, &sql).await.contains("| late |"));
 }
 
 #[tokio::test]

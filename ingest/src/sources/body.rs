@@ -115,7 +115,8 @@ mod tests {
         assert_eq!(unpack(packed.clone(), Some("gzip"), 100_000).unwrap().len(), 100_000);
         let too_large = unpack(packed.clone(), Some("gzip"), 99_999);
         assert_eq!(too_large, Err(BodyError::TooLarge { limit: 99_999 }));
-        assert!(matches!(unpack(packed.slice(..20), Some("gzip"), 9), Err(BodyError::Gzip(_))));
+        let cut_off = unpack(packed.slice(..20), Some("gzip"), 100_000);
+        assert!(matches!(cut_off, Err(BodyError::Gzip(_))), "{cut_off:?}");
         assert!(matches!(unpack(packed, Some("br"), 9), Err(BodyError::Encoding(_))));
     }
 }

@@ -60,7 +60,11 @@ impl LocalLanding {
             std::fs::remove_file(&temporary)?;
             File::open(&folder)?.sync_all()
         };
-        publish().map_err(|error| self.error(format!("publish segment {name}"), error))?;
+        publish().map_err(|error| {
+            // It will not be tried again under this name.
+            let _ = std::fs::remove_file(&temporary);
+            self.error(format!("publish segment {name}"), error)
+        })?;
         pass(&self.store, "landing.after_rename")
     }
 
