@@ -26,6 +26,16 @@ pub const FAILPOINTS: &[&str] = &[
     "etl.after_stage",
     "etl.before_publish",
     "etl.after_publish",
+    "archive.after_files",
+    "archive.before_commit",
+    "archive.after_commit",
+    "archive.before_ledger_commit",
+    "archive.after_ledger_commit",
+    "archive.after_remove",
+    "archive.after_forget",
+    "archive.optimize.after_files",
+    "archive.optimize.after_commit",
+    "archive.vacuum.before_delete",
 ];
 
 #[derive(Debug)]

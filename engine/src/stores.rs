@@ -6,7 +6,10 @@
 //! | [`landing::Landing`] | local files | sealed Arrow segments |
 //! | [`ledger::Ledger`] | SQLite, in the warehouse file | positions, segments, accounting, quarantine |
 //! | [`warehouse::Warehouse`] | SQLite | the star schema and each model's progress |
+//!
+//! [`archive::Archive`] needs no trait: `object_store` is what its places have in common.
 
+pub mod archive;
 pub mod error;
 pub mod hot;
 pub mod landing;
@@ -30,6 +33,8 @@ pub struct Stores {
     pub ledger: Arc<dyn ledger::Ledger>,
     /// The star schema.
     pub warehouse: Arc<dyn warehouse::Warehouse>,
+    /// Old events.
+    pub archive: archive::Archive,
 }
 
 impl Stores {
@@ -45,7 +50,9 @@ impl Stores {
             StoreUrl::File(path) => landing::local::LocalLanding::open(path)?,
             other => return Err(wrong_scheme("stores.landing", other, "file://")),
         };
+        let archive = archive::Archive::open(&stores.archive)?;
         Ok(Self {
+            archive,
             hot: Arc::new(hot),
             landing: Arc::new(landing),
             ledger: Arc::new(ledger),

@@ -7,6 +7,7 @@
 //! ([`StoreErrorKind::Fenced`](super::error::StoreErrorKind)). Commits are numbered in the order in
 //! which they become visible: a reader that has seen number n never meets a smaller one later.
 
+pub mod archived;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use super::error::StoreResult;
 use super::hot::PhysicalKey;
 use super::landing::segment::Section;
+use archived::{ArchiveCommit, ArchiveState, ArchivedSegment, History};
 
 /// The right to read one partition, until somebody else claims it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -224,8 +226,10 @@ pub struct PartitionStatus {
 pub struct LedgerSnapshot {
     /// Number of the latest commit that has a segment, 0 if there is none.
     pub latest_sequence: i64,
-    /// Every segment, in commit order.
+    /// Every segment that is not in the archive, in commit order.
     pub segments: Vec<SegmentEntry>,
+    /// What is in the archive.
+    pub archive: ArchiveState,
     /// Every partition.
     pub partitions: Vec<PartitionStatus>,
     /// Quarantined records by reason and event type, most frequent first.
@@ -250,8 +254,43 @@ pub trait Ledger: Send + Sync {
     /// Number of the latest commit that has a segment, 0 if there is none.
     async fn latest_sequence(&self) -> StoreResult<i64>;
 
-    /// The segments with `after < sequence <= through`, in commit order.
+    /// The segments with `after < sequence <= through` that are not in the archive, in commit order.
     async fn segments(&self, after: i64, through: i64) -> StoreResult<Vec<SegmentEntry>>;
+
+    /// All commits up to `through` (or the latest), as of one instant: what is in the archive, and
+    /// the segments that are not. Each row is in one of the two.
+    async fn history(&self, through: Option<i64>) -> StoreResult<History>;
+
+    /// What is in the archive.
+    async fn archive_state(&self) -> StoreResult<ArchiveState>;
+
+    /// Announces that all commits up to `through` will be moved to the archive, and returns how far
+    /// that goes: a move that was announced before and has not ended is gone on with first.
+    async fn begin_archive(&self, through: i64) -> StoreResult<i64>;
+
+    /// Makes a move to the archive real: from now on its rows are read there.
+    async fn commit_archive(&self, commit: ArchiveCommit) -> StoreResult<()>;
+
+    /// Lets readers use another version of a type's table, which holds the same rows. `late` says
+    /// that the version is older than the moment: a crash has kept readers from it. Returns whether
+    /// the table still holds what it did at the last move with the identifier `transaction`.
+    async fn set_archive_version(
+        &self,
+        event_type: &str,
+        transaction: i64,
+        version: i64,
+        late: bool,
+    ) -> StoreResult<bool>;
+
+    /// The segments that are in the archive since `before` (milliseconds since 1970, UTC) or
+    /// earlier, and whose files are not removed yet.
+    async fn archived_segments(&self, before: i64) -> StoreResult<Vec<ArchivedSegment>>;
+
+    /// When the oldest segment that is not forgotten was committed (milliseconds since 1970, UTC).
+    async fn oldest_segment_at(&self) -> StoreResult<Option<i64>>;
+
+    /// Forgets archived segments, whose files are about to be removed.
+    async fn forget_segments(&self, sequences: Vec<i64>) -> StoreResult<()>;
 
     /// Those of these segments that no commit lists, by name, in the given order.
     async fn unlisted(&self, names: Vec<String>) -> StoreResult<Vec<String>>;

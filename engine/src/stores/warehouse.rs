@@ -227,9 +227,9 @@ pub trait Warehouse: Send + Sync {
         rebuilt: &BTreeSet<String>,
     ) -> StoreResult<Vec<String>>;
 
-    /// Keeps every other pipeline run out until the returned guard is dropped; an error if one is
-    /// under way.
-    async fn lock_pipeline(&self) -> StoreResult<Box<dyn Send + Sync>>;
+    /// Keeps every other run of `activity`, such as `pipeline`, out until the returned guard is
+    /// dropped; an error if one is under way.
+    async fn lock(&self, activity: &'static str) -> StoreResult<Box<dyn Send + Sync>>;
 
     /// Begins to load a table.
     async fn begin_load(&self, table: &TableDefinition) -> StoreResult<Box<dyn Load>>;

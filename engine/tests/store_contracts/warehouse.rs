@@ -114,8 +114,9 @@ pub(crate) async fn suite(warehouse: &dyn Warehouse) {
     bad_rows_are_named(warehouse).await;
     partitions_are_replaced(warehouse).await;
     columns_are_added(warehouse).await;
-    let _lock = warehouse.lock_pipeline().await.unwrap();
-    assert!(warehouse.lock_pipeline().await.is_err());
+    let _lock = warehouse.lock("pipeline").await.unwrap();
+    assert!(warehouse.lock("pipeline").await.is_err());
+    warehouse.lock("archive").await.unwrap();
 }
 
 async fn loads_combine(warehouse: &dyn Warehouse) {

@@ -22,7 +22,8 @@ CREATE TABLE IF NOT EXISTS meta_segments (
     sequence     INTEGER PRIMARY KEY AUTOINCREMENT,
     name         TEXT    NOT NULL UNIQUE,
     bytes        INTEGER NOT NULL,
-    committed_at INTEGER NOT NULL             -- milliseconds since 1970
+    committed_at INTEGER NOT NULL,            -- milliseconds since 1970
+    archived_at  INTEGER                      -- when its rows moved to the archive
 );
 
 -- One event type's rows in a segment.
@@ -61,3 +62,28 @@ CREATE TABLE IF NOT EXISTS meta_quarantine (
     attempts         INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS meta_quarantine_open ON meta_quarantine (state, reason, event_type);
+
+-- How far the archive goes: one row.
+CREATE TABLE IF NOT EXISTS meta_archive (
+    id        INTEGER PRIMARY KEY CHECK (id = 1),
+    through   INTEGER NOT NULL,               -- commits up to this one are in the archive
+    under_way INTEGER CHECK (under_way > through)
+);
+INSERT OR IGNORE INTO meta_archive (id, through) VALUES (1, 0);
+
+-- The Delta table of each event type.
+CREATE TABLE IF NOT EXISTS meta_archive_tables (
+    event_type  TEXT    PRIMARY KEY,
+    version     INTEGER NOT NULL,             -- that readers use
+    "transaction" INTEGER NOT NULL,           -- identifier of the last move with rows of this type
+    caught_up_at INTEGER NOT NULL DEFAULT 0   -- when readers were last let to a version late
+) WITHOUT ROWID;
+
+-- What the archive holds, by UTC day.
+CREATE TABLE IF NOT EXISTS meta_archive_days (
+    event_type TEXT    NOT NULL,
+    event_date INTEGER NOT NULL,              -- days since 1970
+    "rows"     INTEGER NOT NULL,
+    key_sum    BLOB    NOT NULL,              -- wrapping sum of XXH3-128 of the event_id, big-endian
+    PRIMARY KEY (event_type, event_date)
+) WITHOUT ROWID;

@@ -1,11 +1,14 @@
 //! The ledger on SQLite, in the same file as the embedded warehouse.
 
+mod archive;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
 
+use super::archived::{ArchiveCommit, ArchiveState, ArchivedSegment, History};
 use super::{
     BatchCommit, Claim, ContentMark, Counts, Ledger, LedgerSnapshot, PartitionStatus,
     PositionAdvance, QuarantineEntry, QuarantineFilter, QuarantineGroup, QuarantineState,
@@ -54,6 +57,33 @@ impl SqliteLedger {
             .map_err(|error| database.error("create the ledger's tables", error))?;
         Ok(Self { database })
     }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut Connection) -> Result<T, CommitFailure> + Send + 'static,
+    ) -> StoreResult<T> {
+        let database = self.database.clone();
+        self.database
+            .with_writer(operation, move |connection| {
+                work(connection).map_err(|failure| match failure {
+                    CommitFailure::Sqlite(error) => database.error(operation, error),
+                    CommitFailure::Fenced(what) => {
+                        StoreError::new(database.store(), operation, StoreErrorKind::Fenced, what)
+                            .with_advice(
+                                "nothing was written; another process goes on from its position",
+                            )
+                    }
+                    CommitFailure::Injected(failure) => StoreError::new(
+                        database.store(),
+                        operation,
+                        StoreErrorKind::Unavailable,
+                        failure,
+                    ),
+                })
+            })
+            .await
+    }
 }
 
 #[async_trait]
@@ -69,27 +99,7 @@ impl Ledger for SqliteLedger {
     }
 
     async fn commit(&self, batch: BatchCommit) -> StoreResult<i64> {
-        const OPERATION: &str = "commit a batch";
-        let database = self.database.clone();
-        self.database
-            .with_writer(OPERATION, move |connection| {
-                commit(connection, &batch).map_err(|failure| match failure {
-                    CommitFailure::Sqlite(error) => database.error(OPERATION, error),
-                    CommitFailure::Fenced(what) => {
-                        StoreError::new(database.store(), OPERATION, StoreErrorKind::Fenced, what)
-                            .with_advice(
-                                "nothing was written; another process goes on from its position",
-                            )
-                    }
-                    CommitFailure::Injected(failure) => StoreError::new(
-                        database.store(),
-                        OPERATION,
-                        StoreErrorKind::Unavailable,
-                        failure,
-                    ),
-                })
-            })
-            .await
+        self.write("commit a batch", move |connection| commit(connection, &batch)).await
     }
 
     async fn position(&self, topic: &str, partition: i32) -> StoreResult<Option<i64>> {
@@ -136,6 +146,85 @@ impl Ledger for SqliteLedger {
             .await
     }
 
+    async fn history(&self, through: Option<i64>) -> StoreResult<History> {
+        self.database
+            .read("read the history", move |connection| {
+                let transaction = connection.unchecked_transaction()?;
+                let through = match through {
+                    Some(through) => through,
+                    None => read_latest_sequence(&transaction)?,
+                };
+                Ok(History {
+                    through,
+                    archive: archive::read_state(&transaction)?,
+                    segments: read_segments(&transaction, 0, through)?,
+                })
+            })
+            .await
+    }
+
+    async fn archive_state(&self) -> StoreResult<ArchiveState> {
+        self.database
+            .read("read the state of the archive", |connection| {
+                let transaction = connection.unchecked_transaction()?;
+                archive::read_state(&transaction)
+            })
+            .await
+    }
+
+    async fn begin_archive(&self, through: i64) -> StoreResult<i64> {
+        self.write("announce a move to the archive", move |connection| {
+            archive::begin(connection, through).map_err(CommitFailure::from)
+        })
+        .await
+    }
+
+    async fn commit_archive(&self, commit: ArchiveCommit) -> StoreResult<()> {
+        self.write("commit a move to the archive", move |connection| {
+            archive::commit(connection, &commit)
+        })
+        .await
+    }
+
+    async fn set_archive_version(
+        &self,
+        event_type: &str,
+        transaction: i64,
+        version: i64,
+        late: bool,
+    ) -> StoreResult<bool> {
+        let event_type = event_type.to_owned();
+        self.write("set the version of an archived table", move |connection| {
+            archive::set_version(connection, &event_type, transaction, version, late)
+                .map_err(CommitFailure::from)
+        })
+        .await
+    }
+
+    async fn archived_segments(&self, before: i64) -> StoreResult<Vec<ArchivedSegment>> {
+        self.database
+            .read("list archived segments", move |connection| {
+                archive::read_segments(connection, before)
+            })
+            .await
+    }
+
+    async fn oldest_segment_at(&self) -> StoreResult<Option<i64>> {
+        self.database
+            .read("find the oldest segment", |connection| {
+                connection
+                    .query_row("SELECT min(committed_at) FROM meta_segments", [], |row| row.get(0))
+            })
+            .await
+    }
+
+    async fn forget_segments(&self, sequences: Vec<i64>) -> StoreResult<()> {
+        self.write("forget archived segments", move |connection| {
+            archive::forget(connection, &sequences).map_err(CommitFailure::from)
+        })
+        .await
+    }
+
     async fn quarantine(&self, filter: &QuarantineFilter) -> StoreResult<Vec<QuarantineEntry>> {
         let filter = filter.clone();
         self.database
@@ -152,6 +241,7 @@ impl Ledger for SqliteLedger {
                 Ok(LedgerSnapshot {
                     latest_sequence,
                     segments: read_segments(&transaction, 0, latest_sequence)?,
+                    archive: archive::read_state(&transaction)?,
                     partitions: read_partitions(&transaction)?,
                     quarantine: read_quarantine_groups(&transaction)?,
                 })
@@ -334,8 +424,13 @@ fn read_partitions(connection: &Connection) -> rusqlite::Result<Vec<PartitionSta
 }
 
 fn read_latest_sequence(connection: &Connection) -> rusqlite::Result<i64> {
-    connection
-        .query_row("SELECT coalesce(max(sequence), 0) FROM meta_segments", [], |row| row.get(0))
+    // Archived segments are forgotten in the end.
+    connection.query_row(
+        "SELECT max(through, (SELECT coalesce(max(sequence), 0) FROM meta_segments)) \
+         FROM meta_archive",
+        [],
+        |row| row.get(0),
+    )
 }
 
 fn read_quarantine_groups(connection: &Connection) -> rusqlite::Result<Vec<QuarantineGroup>> {
@@ -361,16 +456,28 @@ fn read_segments(
     after: i64,
     through: i64,
 ) -> rusqlite::Result<Vec<SegmentEntry>> {
+    select_segments(
+        connection,
+        "sequence > ?1 AND sequence <= ?2 AND archived_at IS NULL",
+        (after, through),
+    )
+}
+
+fn select_segments(
+    connection: &Connection,
+    condition: &str,
+    values: impl rusqlite::Params,
+) -> rusqlite::Result<Vec<SegmentEntry>> {
     let mut segments: BTreeMap<i64, SegmentEntry> = BTreeMap::new();
     // One statement, so that all of it comes from one snapshot.
-    let mut query = connection.prepare(
+    let mut query = connection.prepare(&format!(
         "SELECT sequence, name, bytes, event_type, contract_version, s.\"offset\", length, \
          checksum, event_date, d.\"rows\" \
          FROM meta_segments JOIN meta_sections s USING (sequence) \
          JOIN meta_section_days d USING (sequence, event_type) \
-         WHERE sequence > ?1 AND sequence <= ?2 ORDER BY sequence, s.\"offset\"",
-    )?;
-    let mut rows = query.query((after, through))?;
+         WHERE {condition} ORDER BY sequence, s.\"offset\""
+    ))?;
+    let mut rows = query.query(values)?;
     while let Some(row) = rows.next()? {
         let sequence: i64 = row.get(0)?;
         let entry = match segments.entry(sequence) {

@@ -75,10 +75,10 @@ impl Warehouse for SqliteWarehouse {
             .await
     }
 
-    async fn lock_pipeline(&self) -> StoreResult<Box<dyn Send + Sync>> {
-        const OPERATION: &str = "lock the pipeline";
+    async fn lock(&self, activity: &'static str) -> StoreResult<Box<dyn Send + Sync>> {
+        const OPERATION: &str = "take a lock";
         let mut path = self.database.path().into_os_string();
-        path.push("-pipeline.lock");
+        path.push(format!("-{activity}.lock"));
         let store = self.database.store().to_owned();
         run_blocking(self.database.store(), OPERATION, move || {
             let file =
@@ -89,7 +89,7 @@ impl Warehouse for SqliteWarehouse {
                     &store,
                     OPERATION,
                     StoreErrorKind::Unavailable,
-                    "another run is under way",
+                    format!("another {activity} run is under way"),
                 )
                 .with_advice("wait until it has ended, then try again")),
                 Err(TryLockError::Error(error)) => Err(StoreError::io(&store, OPERATION, error)),

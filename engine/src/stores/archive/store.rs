@@ -1,0 +1,223 @@
+//! The object store under the archive: every call ends, and what it has written lasts.
+//!
+//! The Delta log, checkpoints and data files all go through here, whoever writes them.
+
+mod local;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    UploadPart,
+};
+
+use local::LocalUpload;
+
+/// Longest wait for one call to the store, or for the next part of an answer.
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A store whose calls are bounded in time; local files are synced before a call returns.
+#[derive(Debug)]
+pub(super) struct ArchiveStore {
+    inner: Arc<dyn ObjectStore>,
+    /// Set for `file://`, whose writes `object_store` leaves in the page cache.
+    local: Option<LocalFileSystem>,
+}
+
+/// A call took longer than [`CALL_TIMEOUT`].
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {} seconds", CALL_TIMEOUT.as_secs())]
+struct TimedOut;
+
+impl ArchiveStore {
+    /// The local file system.
+    pub(super) fn local() -> Self {
+        let local = LocalFileSystem::new();
+        Self { inner: Arc::new(local.clone()), local: Some(local) }
+    }
+}
+
+impl std::fmt::Display for ArchiveStore {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "ArchiveStore({})", self.inner)
+    }
+}
+
+async fn bounded<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
+    match tokio::time::timeout(CALL_TIMEOUT, call).await {
+        Ok(result) => result,
+        Err(_) => Err(timed_out()),
+    }
+}
+
+fn timed_out() -> object_store::Error {
+    object_store::Error::Generic { store: "archive", source: Box::new(TimedOut) }
+}
+
+/// The stream with a bounded wait for each item; it ends with the first time-out.
+fn bounded_stream<T: Send + 'static>(
+    stream: BoxStream<'static, Result<T>>,
+) -> BoxStream<'static, Result<T>> {
+    futures::stream::unfold(Some(stream), |stream| async {
+        let mut stream = stream?;
+        match tokio::time::timeout(CALL_TIMEOUT, stream.next()).await {
+            Ok(Some(item)) => Some((item, Some(stream))),
+            Ok(None) => None,
+            Err(_) => Some((Err(timed_out()), None)),
+        }
+    })
+    .boxed()
+}
+
+#[async_trait]
+impl ObjectStore for ArchiveStore {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        match &self.local {
+            Some(local) => {
+                let path = local.path_to_filesystem(location)?;
+                bounded(local::put(path, payload, options.mode)).await
+            }
+            None => bounded(self.inner.put_opts(location, payload, options)).await,
+        }
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        let upload: Box<dyn MultipartUpload> = match &self.local {
+            Some(local) => {
+                let path = local.path_to_filesystem(location)?;
+                Box::new(bounded(LocalUpload::create(path)).await?)
+            }
+            None => bounded(self.inner.put_multipart_opts(location, options)).await?,
+        };
+        Ok(Box::new(BoundedUpload(upload)))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let mut result = bounded(self.inner.get_opts(location, options)).await?;
+        result.payload = match result.payload {
+            GetResultPayload::Stream(stream) => GetResultPayload::Stream(bounded_stream(stream)),
+            file => file,
+        };
+        Ok(result)
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        bounded(self.inner.get_ranges(location, ranges)).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        bounded_stream(self.inner.delete_stream(locations))
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        bounded_stream(self.inner.list(prefix))
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        bounded_stream(self.inner.list_with_offset(prefix, offset))
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        bounded(self.inner.list_with_delimiter(prefix)).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        bounded(self.inner.copy_opts(from, to, options)).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        bounded(self.inner.rename_opts(from, to, options)).await
+    }
+}
+
+/// An upload whose parts and end are bounded in time.
+#[derive(Debug)]
+struct BoundedUpload(Box<dyn MultipartUpload>);
+
+#[async_trait]
+impl MultipartUpload for BoundedUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        Box::pin(bounded(self.0.put_part(data)))
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        bounded(self.0.complete()).await
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        bounded(self.0.abort()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::{ObjectStoreExt, PutMode};
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    fn path(folder: &tempfile::TempDir, name: &str) -> Path {
+        Path::from_absolute_path(folder.path().join(name)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_entry_is_written_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ArchiveStore::local();
+        let entry = path(&folder, "log/entry");
+        let create = PutOptions::from(PutMode::Create);
+        store.put_opts(&entry, "first".into(), create.clone()).await.unwrap();
+        let second = store.put_opts(&entry, "second".into(), create).await;
+        assert!(matches!(second, Err(object_store::Error::AlreadyExists { .. })));
+        assert_eq!(store.get(&entry).await.unwrap().bytes().await.unwrap(), "first");
+        store.put(&entry, "third".into()).await.unwrap();
+        assert_eq!(store.get(&entry).await.unwrap().bytes().await.unwrap(), "third");
+        // Nothing is left of the temporary files.
+        assert_eq!(std::fs::read_dir(folder.path().join("log")).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn parts_of_an_upload_keep_their_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn ObjectStore> = Arc::new(ArchiveStore::local());
+        let file = path(&folder, "day/file");
+        let mut writer = object_store::buffered::BufWriter::with_capacity(
+            Arc::clone(&store),
+            file.clone(),
+            1000,
+        );
+        let mut expected = Vec::new();
+        for number in 0..5000_u32 {
+            writer.write_all(&number.to_le_bytes()).await.unwrap();
+            expected.extend(number.to_le_bytes());
+        }
+        assert!(store.head(&file).await.is_err(), "it must not be seen before it is whole");
+        writer.shutdown().await.unwrap();
+        assert_eq!(store.get(&file).await.unwrap().bytes().await.unwrap(), expected);
+    }
+}
