@@ -7,7 +7,9 @@
 //! | `run` | `changed_dates`: the days that this run touches |
 
 pub mod events;
+pub(crate) mod memory;
 pub mod runtime;
+pub mod spill;
 
 use std::sync::Arc;
 
@@ -67,7 +69,10 @@ impl Namespace {
         config: SessionConfig,
         runtime: Arc<RuntimeEnv>,
     ) -> Result<SessionContext> {
-        let config = config.with_default_catalog_and_schema(CATALOG, STAR);
+        // Without a default catalog: a state that is built from this one would put it in the place of ours.
+        let config = config
+            .with_default_catalog_and_schema(CATALOG, STAR)
+            .with_create_default_catalog_and_schema(false);
         let mut context = SessionContext::new_with_config_rt(config, runtime);
         let catalog = Arc::new(MemoryCatalogProvider::new());
         for (schema, tables) in [(EVENTS, self.events), (STAR, self.star), (RUN, self.run)] {

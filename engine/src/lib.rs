@@ -1,5 +1,6 @@
 //! What data is and how it is transformed: project files, catalog, models, pipeline, stores.
 
+pub mod archive;
 pub mod catalog;
 pub mod clock;
 pub mod failpoint;

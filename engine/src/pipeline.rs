@@ -15,9 +15,12 @@ use std::time::Duration;
 
 use datafusion::common::DataFusionError;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use tokio::sync::RwLock;
 
 use crate::catalog::runtime::{EngineLimits, build_runtime};
+use crate::catalog::spill::SpillFolder;
 use crate::models::CompiledProject;
+use crate::query::limits::QueryLimits;
 use crate::settings::Settings;
 use crate::stores::Stores;
 use crate::stores::error::StoreError;
@@ -86,7 +89,7 @@ fn hint(nearest: &Option<String>) -> String {
 }
 
 /// A message that names the setting where a limit was reached.
-fn describe(error: &DataFusionError) -> String {
+pub(crate) fn describe(error: &DataFusionError) -> String {
     match error.find_root() {
         DataFusionError::ResourcesExhausted(message) => {
             let message = message.lines().next().unwrap_or_default();
@@ -108,10 +111,16 @@ pub struct Engine {
     pub limits: EngineLimits,
     /// The shared memory pool and spill space.
     pub runtime: Arc<RuntimeEnv>,
+    /// Removed with the last clone.
+    pub spill: Arc<SpillFolder>,
+    /// Models hold it together; one that needs all memory holds it alone.
+    pub memory_turn: Arc<RwLock<()>>,
     /// Models that run at the same time.
     pub model_parallelism: usize,
     /// Longest time for one model.
     pub timeout: Option<Duration>,
+    /// What ad-hoc queries may take.
+    pub queries: QueryLimits,
 }
 
 impl Engine {
@@ -122,14 +131,32 @@ impl Engine {
         project: Arc<CompiledProject>,
     ) -> Result<Self, PipelineError> {
         let engine = &settings.engine;
+        let spill = SpillFolder::create(&engine.spill_dir).map_err(|error| {
+            let name = format!("spill folder ({})", engine.spill_dir.display());
+            StoreError::io(&name, "create it", error)
+                .with_advice("check engine.spill_dir and its permissions")
+        })?;
         let limits = EngineLimits {
             memory: engine.memory_limit.as_usize(),
             threads: engine.threads,
-            spill_folder: engine.spill_dir.clone(),
+            spill_folder: spill.path().to_path_buf(),
         };
         let runtime = build_runtime(&limits).map_err(PipelineError::Setup)?;
+        stores.archive.register(&runtime);
         let model_parallelism =
             engine.model_parallelism.map_or_else(|| engine.threads.clamp(1, 4), Into::into);
-        Ok(Self { stores, project, limits, runtime, model_parallelism, timeout: engine.timeout })
+        let (timeout, queries) =
+            (engine.timeout, QueryLimits::new(&settings.query, engine.threads));
+        Ok(Self {
+            stores,
+            project,
+            limits,
+            runtime,
+            spill: Arc::new(spill),
+            memory_turn: Arc::default(),
+            model_parallelism,
+            timeout,
+            queries,
+        })
     }
 }

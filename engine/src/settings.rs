@@ -27,7 +27,7 @@ pub use store_url::{StoreUrl, mask_url};
 pub use table::{DefaultFolder, SettingKind, SettingSpec, settings_table};
 pub use typed::{
     CollectorSettings, EngineSettings, IngestSettings, LandingCompression, LogFormat, LogLevel,
-    LogSettings, Settings, StoreSettings,
+    LogSettings, QuerySettings, Settings, StoreSettings,
 };
 pub use units::{ByteSize, format_duration, parse_duration};
 pub use values::Secret;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::pipeline::{Engine, PipelineError};
+use crate::stores::ledger::archived::ArchiveState;
 use crate::stores::ledger::{
     Counts, LedgerSnapshot, PartitionStatus, QuarantineGroup, SegmentEntry,
 };
@@ -22,8 +23,10 @@ pub struct Status {
     pub models: Vec<ModelStatus>,
     /// Quarantined records by reason and event type.
     pub quarantine: Vec<QuarantineCount>,
-    /// What has landed.
+    /// What has landed and is not in the archive.
     pub landing: LandingStatus,
+    /// What is in the archive.
+    pub archive: ArchiveStatus,
     /// What is in the hot store.
     pub hot: HotStatus,
     /// Each store.
@@ -116,6 +119,23 @@ pub struct LandingStatus {
     pub latest_sequence: i64,
 }
 
+/// What is in the archive.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ArchiveStatus {
+    /// Commits up to this one are in it, 0 if none is.
+    pub through: i64,
+    /// Rows.
+    pub rows: u64,
+    /// Event types.
+    pub tables: u64,
+    /// First day with events, such as `2026-01-31`.
+    pub first_day: Option<String>,
+    /// Last day with events.
+    pub last_day: Option<String>,
+    /// A move to it was begun and has not ended: `questlake archive` goes on with it.
+    pub under_way: bool,
+}
+
 /// What is in the hot store.
 #[derive(Debug, Clone, Serialize)]
 pub struct HotStatus {
@@ -126,7 +146,7 @@ pub struct HotStatus {
 /// Whether a store answers.
 #[derive(Debug, Clone, Serialize)]
 pub struct StoreStatus {
-    /// `hot`, `landing`, `ledger` or `warehouse`.
+    /// `hot`, `landing`, `archive`, `ledger` or `warehouse`.
     pub store: &'static str,
     /// How messages name it.
     pub name: String,
@@ -141,11 +161,20 @@ impl Engine {
     /// the state; a ledger or warehouse that does not is an error.
     pub async fn status(&self) -> Result<Status, PipelineError> {
         let stores = &self.stores;
-        let LedgerSnapshot { latest_sequence, segments, partitions, quarantine: groups } =
+        let LedgerSnapshot { latest_sequence, segments, archive, partitions, quarantine: groups } =
             stores.ledger.snapshot().await?;
         let landing = landing_status(&segments, latest_sequence);
         let hot = stores.hot.count().await;
         let listed = stores.landing.list().await;
+        let archived = stores.archive.event_types().await;
+        let archive_error = match archived {
+            Err(error) => Some(error.to_string()),
+            Ok(found) => archive
+                .tables
+                .keys()
+                .find(|event_type| !found.contains(event_type))
+                .map(|event_type| format!("the table of {event_type} is missing")),
+        };
         let health = |store, name, error: Option<String>| StoreStatus {
             store,
             name,
@@ -155,11 +184,12 @@ impl Engine {
         let store_states = vec![
             health("hot", stores.hot.name(), hot.as_ref().err().map(ToString::to_string)),
             health("landing", stores.landing.name(), listed.err().map(|error| error.to_string())),
+            health("archive", stores.archive.name().to_owned(), archive_error),
             health("ledger", stores.ledger.name(), None),
             health("warehouse", stores.warehouse.name(), None),
         ];
         Ok(Status {
-            accounting: account(&partitions, &groups, &landing),
+            accounting: account(&partitions, &groups, &landing, archive.rows()),
             partitions: partitions.iter().map(partition_status).collect(),
             models: self.model_states(latest_sequence).await?,
             quarantine: groups
@@ -172,12 +202,16 @@ impl Engine {
                 })
                 .collect(),
             landing,
+            archive: archive_status(&archive),
             hot: HotStatus { events: hot.ok() },
             stores: store_states,
         })
     }
 
-    async fn model_states(&self, latest: i64) -> Result<Vec<ModelStatus>, PipelineError> {
+    pub(crate) async fn model_states(
+        &self,
+        latest: i64,
+    ) -> Result<Vec<ModelStatus>, PipelineError> {
         let progress = self.stores.warehouse.progress().await?;
         let marks = self.stores.warehouse.stale_marks().await?;
         let mut states = Vec::with_capacity(self.project.models.len());
@@ -215,10 +249,26 @@ fn landing_status(segments: &[SegmentEntry], latest_sequence: i64) -> LandingSta
     landing
 }
 
+fn archive_status(archive: &ArchiveState) -> ArchiveStatus {
+    let days = || archive.tables.values().flat_map(|table| table.days.keys()).copied();
+    let date = |day: i32| {
+        arrow::temporal_conversions::date32_to_datetime(day).map(|time| time.date().to_string())
+    };
+    ArchiveStatus {
+        through: archive.through,
+        rows: archive.rows(),
+        tables: archive.tables.len() as u64,
+        first_day: days().min().and_then(date),
+        last_day: days().max().and_then(date),
+        under_way: archive.under_way.is_some(),
+    }
+}
+
 fn account(
     partitions: &[PartitionStatus],
     groups: &[QuarantineGroup],
     landing: &LandingStatus,
+    archived_rows: u64,
 ) -> Accounting {
     let mut totals = Counts::default();
     let mut refused_again = 0;
@@ -241,9 +291,9 @@ fn account(
             ));
         }
     }
-    if landing.rows != totals.landed {
+    if landing.rows + archived_rows != totals.landed {
         mismatches.push(format!(
-            "{} rows are counted as landed, but the segments hold {}",
+            "{} rows are counted as landed, but the segments hold {} and the archive {archived_rows}",
             totals.landed, landing.rows
         ));
     }

@@ -43,17 +43,18 @@ sizes AS (
         (cohort_date, platform, country)
     )
 ),
--- Day numbers.
-numbers AS (
-    SELECT unnest(generate_series(0, 30)) AS day_n
-),
 -- The cells: every cohort and day number whose day is over.
 cells AS (
-    SELECT sizes.cohort_date, sizes.platform, sizes.country, sizes.cohort_size, numbers.day_n
+    SELECT
+        sizes.cohort_date,
+        sizes.platform,
+        sizes.country,
+        sizes.cohort_size,
+        unnest(generate_series(
+            0, least(CAST(horizon.last_date AS INT) - CAST(sizes.cohort_date AS INT), 30)
+        )) AS day_n
     FROM sizes
-    CROSS JOIN numbers
     CROSS JOIN horizon
-    WHERE CAST(sizes.cohort_date AS INT) + numbers.day_n <= CAST(horizon.last_date AS INT)
 ),
 -- Revenue of both kinds by player and day.
 revenue AS (
@@ -73,6 +74,7 @@ daily AS (
         sum(revenue.revenue_usd)            AS revenue_usd
     FROM revenue
     JOIN players ON players.player_id = revenue.player_id
+    WHERE CAST(revenue.date AS INT) - CAST(players.cohort_date AS INT) <= 30
     GROUP BY GROUPING SETS (
         (players.cohort_date, CAST(revenue.date AS INT) - CAST(players.cohort_date AS INT)),
         (players.cohort_date, CAST(revenue.date AS INT) - CAST(players.cohort_date AS INT),

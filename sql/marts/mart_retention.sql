@@ -41,17 +41,18 @@ sizes AS (
         (cohort_date, platform, country)
     )
 ),
--- Day numbers.
-numbers AS (
-    SELECT unnest(generate_series(0, 30)) AS day_n
-),
 -- The cells: every cohort and day number whose day is over.
 cells AS (
-    SELECT sizes.cohort_date, sizes.platform, sizes.country, sizes.cohort_size, numbers.day_n
+    SELECT
+        sizes.cohort_date,
+        sizes.platform,
+        sizes.country,
+        sizes.cohort_size,
+        unnest(generate_series(
+            0, least(CAST(horizon.last_date AS INT) - CAST(sizes.cohort_date AS INT), 30)
+        )) AS day_n
     FROM sizes
-    CROSS JOIN numbers
     CROSS JOIN horizon
-    WHERE CAST(sizes.cohort_date AS INT) + numbers.day_n <= CAST(horizon.last_date AS INT)
 ),
 -- Per player, the day numbers with activity, once each.
 active_days AS (

@@ -16,7 +16,7 @@ use questlake_ingest::verify::verify;
 use tracing::error;
 
 use super::serve::Server;
-use super::{Format, etl, ingest, kpi, simulate, status};
+use super::{Format, archive, etl, ingest, kpi, simulate, status};
 use crate::app::App;
 use crate::error::CliError;
 use crate::stop::Stop;
@@ -27,7 +27,8 @@ use crate::terminal::numbers::duration;
 const MARKER: &str = "demo-data";
 
 /// What the demo makes in its data folder, and removes when it begins anew.
-const OWN_FILES: &[&str] = &["hot.db", "warehouse.db", "landing", "queue", "spill", "demo"];
+const OWN_FILES: &[&str] =
+    &["hot.db", "warehouse.db", "landing", "archive", "queue", "spill", "demo"];
 
 /// Players of the live part: they give some ten events a second.
 const LIVE_PLAYERS: u32 = 100_000;
@@ -35,6 +36,9 @@ const LIVE_PLAYERS: u32 = 100_000;
 /// How often live events are handed over, and the star schema is brought up to date.
 const LIVE_EVERY: Duration = Duration::from_secs(1);
 const RUN_EVERY: Duration = Duration::from_secs(10);
+
+/// The latest days, which the demo leaves in landing.
+const KEPT_DAYS: u32 = 7;
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
@@ -76,6 +80,12 @@ pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<ExitCode, CliError>
     if !report.succeeded() {
         return Ok(ExitCode::FAILURE);
     }
+    let policy = &app.settings.archive;
+    let kept_from =
+        options.start + chrono::Days::new(u64::from(args.days.saturating_sub(KEPT_DAYS)));
+    let moving = archive::move_events(app, &engine, policy, Some(kept_from));
+    let moved = app.stop.interrupts(moving).await?;
+    archive::print(app, &moved, policy.grace)?;
     let state = app.stop.interrupts(async { Ok(engine.status().await?) }).await?;
     status::print_accounting(app, &state)?;
     app.line("")?;
@@ -85,7 +95,7 @@ pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<ExitCode, CliError>
     let proven = verified.holds() && state.accounting.adds_up;
     app.line(&app.output.style(
         Style::Bold,
-        &format!("\nsimulate → ingest → etl → verify in {}", duration(started.elapsed())),
+        &format!("\nsimulate → ingest → etl → archive → verify in {}", duration(started.elapsed())),
     ))?;
     if args.exit || !proven {
         return Ok(if proven { ExitCode::SUCCESS } else { ExitCode::FAILURE });

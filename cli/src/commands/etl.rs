@@ -71,7 +71,7 @@ impl EtlArgs {
 }
 
 /// Days since 1970.
-fn day_number(date: chrono::NaiveDate) -> i32 {
+pub(crate) fn day_number(date: chrono::NaiveDate) -> i32 {
     let epoch = chrono::NaiveDate::default();
     i32::try_from(date.signed_duration_since(epoch).num_days()).unwrap_or(0)
 }

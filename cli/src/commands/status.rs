@@ -174,6 +174,14 @@ fn print_stores(app: &App, status: &Status) -> Result<(), CliError> {
                     thousands(landing.segments),
                     bytes(landing.bytes)
                 ),
+                "archive" => match (&status.archive.first_day, &status.archive.last_day) {
+                    (Some(first), Some(last)) => format!(
+                        "{} rows of {} event types, {first} to {last}",
+                        thousands(status.archive.rows),
+                        status.archive.tables
+                    ),
+                    _ => "nothing yet".to_owned(),
+                },
                 "ledger" => {
                     format!("commit {}", thousands(landing.latest_sequence.unsigned_abs()))
                 }

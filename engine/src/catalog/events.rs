@@ -1,5 +1,6 @@
-//! `events.<type>` and `events.envelope`: landed segments as tables.
+//! `events.<type>` and `events.envelope`: the archive and landed segments as one table.
 
+mod archived;
 mod days;
 mod reader;
 
@@ -9,15 +10,19 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use datafusion::physical_plan::union::UnionExec;
 
 use crate::project::contract::{EventContract, envelope, timestamp_type, topic_type};
+use crate::stores::archive::Archive;
 use crate::stores::landing::Landing;
 use crate::stores::ledger::SegmentEntry;
+use crate::stores::ledger::archived::{ArchiveState, ArchivedTable};
+use archived::{Request, scan_archive};
 use days::DayRange;
 use reader::{SectionReader, SectionSource};
 
@@ -31,32 +36,29 @@ pub struct EventSlice {
     pub landing: Arc<dyn Landing>,
     /// The segments, in commit order.
     pub segments: Arc<[SegmentEntry]>,
+    /// The part that is in the archive, if the slice reaches back to it.
+    pub archive: Option<ArchiveSlice>,
     /// Only events of these days (days since 1970), if limited.
     pub days: Option<Arc<BTreeSet<i32>>>,
 }
 
+/// The archive as of one instant.
+#[derive(Clone)]
+pub struct ArchiveSlice {
+    /// Where it lies.
+    pub store: Archive,
+    /// Which version of each event type's table is read, and what that holds.
+    pub state: Arc<ArchiveState>,
+}
+
 impl EventSlice {
-    /// Days and rows of the event types that `wanted` accepts.
-    pub fn rows_by_day(
-        &self,
-        wanted: impl Fn(&str) -> bool,
-    ) -> std::collections::BTreeMap<i32, u64> {
-        let mut rows = std::collections::BTreeMap::new();
-        for section in self.segments.iter().flat_map(|entry| &entry.segment.sections) {
-            if !wanted(&section.event_type) {
-                continue;
-            }
-            for (day, count) in &section.rows_by_date {
-                if self.days.as_ref().is_none_or(|days| days.contains(day)) {
-                    *rows.entry(*day).or_insert(0) += count;
-                }
-            }
-        }
-        rows
+    /// Whether events of a day are wanted.
+    fn has_day(&self, range: DayRange, day: i32) -> bool {
+        range.contains(day) && self.days.as_ref().is_none_or(|days| days.contains(&day))
     }
 }
 
-/// A table over landed segments.
+/// A table over the archive and landed segments.
 pub struct EventsTable {
     /// The event type, or `None` for the envelope of all types.
     event_type: Option<String>,
@@ -120,12 +122,14 @@ impl TableProvider for EventsTable {
         &self,
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>> {
-        // A condition on the day skips whole sections; the rows are filtered again above.
+        // A condition on the day skips whole sections and files, any other what statistics and
+        // bloom filters of the archive's files exclude. The rows are filtered again above.
+        let in_archive = !self.archived().is_empty();
         Ok(filters
             .iter()
             .map(|filter| match DayRange::from_filter(filter) {
-                Some(_) => TableProviderFilterPushDown::Inexact,
-                None => TableProviderFilterPushDown::Unsupported,
+                None if !in_archive => TableProviderFilterPushDown::Unsupported,
+                _ => TableProviderFilterPushDown::Inexact,
             })
             .collect())
     }
@@ -135,7 +139,7 @@ impl TableProvider for EventsTable {
         session: &dyn Session,
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
-        _limit: Option<usize>,
+        limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = match projection {
             Some(projection) => Arc::new(self.schema.project(projection)?),
@@ -145,9 +149,64 @@ impl TableProvider for EventsTable {
             .iter()
             .filter_map(DayRange::from_filter)
             .fold(DayRange::ALL, DayRange::intersect);
+        let request = Request { schema: &self.schema, projection, limit };
+        let mut parts = Vec::new();
+        parts.extend(self.scan_archive(session, &request, range).await?);
+        parts.extend(self.scan_landing(session, &schema, range)?);
+        match parts.len() {
+            0 => Ok(Arc::new(EmptyExec::new(schema))),
+            1 => Ok(parts.swap_remove(0)),
+            _ => UnionExec::try_new(parts),
+        }
+    }
+}
+
+impl EventsTable {
+    /// The archived tables of its types that hold rows.
+    fn archived(&self) -> Vec<(&String, &ArchivedTable)> {
+        let Some(archive) = &self.slice.archive else { return Vec::new() };
+        archive
+            .state
+            .tables
+            .iter()
+            .filter(|(event_type, _)| self.event_type.as_ref().is_none_or(|own| own == *event_type))
+            .collect()
+    }
+
+    async fn scan_archive(
+        &self,
+        session: &dyn Session,
+        request: &Request<'_>,
+        range: DayRange,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(archive) = &self.slice.archive else { return Ok(None) };
+        let mut files = Vec::new();
+        for (event_type, table) in self.archived() {
+            if !table.days.keys().any(|day| self.slice.has_day(range, *day)) {
+                continue;
+            }
+            let known = archive
+                .store
+                .files_at(event_type, table.version)
+                .await
+                .map_err(|error| DataFusionError::External(Box::new(error)))?;
+            files.extend(known.iter().filter(|file| self.slice.has_day(range, file.day)).cloned());
+        }
+        if files.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(scan_archive(&archive.store, files, request, session)?))
+    }
+
+    fn scan_landing(
+        &self,
+        session: &dyn Session,
+        schema: &SchemaRef,
+        range: DayRange,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let sources = self.sources(range);
         if sources.is_empty() {
-            return Ok(Arc::new(EmptyExec::new(schema)));
+            return Ok(None);
         }
         let partitions: Vec<Arc<dyn PartitionStream>> =
             spread(sources, session.config().target_partitions())
@@ -155,24 +214,22 @@ impl TableProvider for EventsTable {
                 .map(|sources| -> Arc<dyn PartitionStream> {
                     Arc::new(SectionReader::new(
                         Arc::clone(&self.slice.landing),
-                        Arc::clone(&schema),
+                        Arc::clone(schema),
                         sources,
                         self.slice.days.clone(),
                     ))
                 })
                 .collect();
-        Ok(Arc::new(StreamingTableExec::try_new(
-            schema,
+        Ok(Some(Arc::new(StreamingTableExec::try_new(
+            Arc::clone(schema),
             partitions,
             None,
             Vec::new(),
             false,
             None,
-        )?))
+        )?)))
     }
-}
 
-impl EventsTable {
     /// The sections that may hold rows of the days asked for.
     fn sources(&self, range: DayRange) -> Vec<SectionSource> {
         let mut sources = Vec::new();
@@ -181,10 +238,7 @@ impl EventsTable {
                 if self.event_type.as_ref().is_some_and(|name| *name != section.event_type) {
                     continue;
                 }
-                let wanted = section.rows_by_date.keys().any(|day| {
-                    range.contains(*day)
-                        && self.slice.days.as_ref().is_none_or(|days| days.contains(day))
-                });
+                let wanted = section.rows_by_date.keys().any(|day| self.slice.has_day(range, *day));
                 if wanted {
                     sources.push(SectionSource {
                         segment: entry.segment.name.clone().into(),

@@ -1,27 +1,33 @@
 //! Runs one model: its SQL over the right slice of events and tables, staged and published.
 
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arrow::datatypes::DataType;
 use datafusion::common::{Column, DataFusionError, ScalarValue};
 use datafusion::dataframe::DataFrame;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::{Expr, cast};
-use datafusion::prelude::{SessionContext, lit};
-use futures::StreamExt;
+use datafusion::prelude::{SessionConfig, SessionContext, lit};
+use futures::{FutureExt, StreamExt};
+use tracing::debug;
 
 use super::plan::{Action, ModelPlan, event_days, source_days};
 use super::{Engine, PipelineError};
 use crate::catalog::Namespace;
-use crate::catalog::events::{ENVELOPE_TABLE, EventSlice, EventsTable};
+use crate::catalog::events::{ArchiveSlice, ENVELOPE_TABLE, EventSlice, EventsTable};
+use crate::catalog::memory::{counted_runtime, panic_text};
 use crate::catalog::runtime::session_config;
 use crate::clock::now_millis;
 use crate::failpoint;
 use crate::models::{Model, Strategy};
 use crate::stores::error::{StoreError, StoreErrorKind};
 use crate::stores::ledger::SegmentEntry;
+use crate::stores::ledger::archived::{ArchiveState, History};
 use crate::stores::warehouse::{
-    LoadMode, LoadOutcome, ModelProgress, Publication, TableDefinition,
+    Load, LoadMode, LoadOutcome, ModelProgress, Publication, TableDefinition,
 };
 
 /// Runs `plan` for `model`, reading commits up to `through`.
@@ -31,20 +37,8 @@ pub async fn execute_model(
     plan: &ModelPlan,
     through: i64,
 ) -> Result<LoadOutcome, PipelineError> {
-    let query_error =
-        |source: DataFusionError| PipelineError::Query { model: model.name().to_owned(), source };
     let input = Input::choose(engine, model, plan, through).await?;
-    let session = session_for(engine, model, &input).await.map_err(query_error)?;
-    let rows = select_rows(&session, model, &input).await.map_err(query_error)?;
-    let mut load = engine.stores.warehouse.begin_load(&model.table).await?;
-    let mut stream = rows.execute_stream().await.map_err(query_error)?;
-    while let Some(batch) = stream.next().await {
-        let batch = batch.map_err(query_error)?;
-        if batch.num_rows() > 0 {
-            load.write(batch).await?;
-        }
-    }
-    drop(stream);
+    let load = stage(engine, model, &input).await?;
     failpoint::pass("etl.after_stage").map_err(|failure| {
         StoreError::new(
             engine.stores.warehouse.name(),
@@ -68,9 +62,84 @@ pub async fn execute_model(
     Ok(load.publish(publication).await?)
 }
 
+/// Stages the rows of a model. One that is refused memory beside others begins anew when it has all
+/// of it to itself, with joins that spill.
+async fn stage(
+    engine: &Engine,
+    model: &Model,
+    input: &Input,
+) -> Result<Box<dyn Load>, PipelineError> {
+    let beside_others = engine.memory_turn.read().await;
+    let failure = match try_to_stage(engine, model, input, false).await {
+        Ok(load) => return Ok(load),
+        Err(failure) => failure,
+    };
+    drop(beside_others);
+    if !failure.refused_memory {
+        return Err(failure.error);
+    }
+    debug!(model = %model.name(), "model {} met engine.memory_limit; it begins anew alone", model.name());
+    let _alone = engine.memory_turn.write().await;
+    try_to_stage(engine, model, input, true).await.map_err(|failure| failure.error)
+}
+
+/// Why rows could not be staged.
+struct StageFailure {
+    error: PipelineError,
+    /// Whether an operator was refused memory, whatever the error says.
+    refused_memory: bool,
+}
+
+async fn try_to_stage(
+    engine: &Engine,
+    model: &Model,
+    input: &Input,
+    spill_joins: bool,
+) -> Result<Box<dyn Load>, StageFailure> {
+    let pool = Arc::clone(&engine.runtime.memory_pool);
+    let (runtime, refusals) = counted_runtime(&engine.runtime, pool);
+    let mut config = session_config(&engine.limits);
+    config.options_mut().optimizer.prefer_hash_join = !spill_joins;
+    let work = AssertUnwindSafe(stage_rows(engine, model, input, config, runtime)).catch_unwind();
+    let error = match work.await {
+        Ok(Ok(load)) => return Ok(load),
+        Ok(Err(error)) => error,
+        Err(panic) => {
+            PipelineError::Aborted { model: model.name().to_owned(), reason: panic_text(&*panic) }
+        }
+    };
+    let refused_memory = refusals.load(Ordering::Relaxed) > 0
+        && matches!(error, PipelineError::Query { .. } | PipelineError::Aborted { .. });
+    Err(StageFailure { error, refused_memory })
+}
+
+async fn stage_rows(
+    engine: &Engine,
+    model: &Model,
+    input: &Input,
+    config: SessionConfig,
+    runtime: Arc<RuntimeEnv>,
+) -> Result<Box<dyn Load>, PipelineError> {
+    let query_error =
+        |source: DataFusionError| PipelineError::Query { model: model.name().to_owned(), source };
+    let session = session_for(engine, model, input, config, runtime).await.map_err(query_error)?;
+    let rows = select_rows(&session, model, input).await.map_err(query_error)?;
+    let mut load = engine.stores.warehouse.begin_load(&model.table).await?;
+    let mut stream = rows.execute_stream().await.map_err(query_error)?;
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map_err(query_error)?;
+        if batch.num_rows() > 0 {
+            load.write(batch).await?;
+        }
+    }
+    Ok(load)
+}
+
 /// What a model reads, and where its rows go.
 struct Input {
     segments: Vec<SegmentEntry>,
+    /// The archive, if it reads all history.
+    archive: Option<Arc<ArchiveState>>,
     /// Days of events that it sees, if limited.
     event_days: Option<BTreeSet<i32>>,
     /// First and last day of other models' partitions that it sees, if limited.
@@ -93,6 +162,7 @@ impl Input {
         let reads_events = model.strategy.reads_events();
         let mut input = Self {
             segments: Vec::new(),
+            archive: None,
             event_days: None,
             star_days: None,
             partitions: None,
@@ -107,7 +177,7 @@ impl Input {
             }
             Action::Everything => {
                 if reads_events {
-                    input.segments = ledger.segments(0, through).await?;
+                    input.read_all(ledger.history(Some(through)).await?);
                 }
             }
             Action::NewEvents { after } => {
@@ -125,7 +195,7 @@ impl Input {
                         input.progress =
                             plan.progress.as_ref().map_or(through, |known| known.ledger_sequence);
                     }
-                    input.segments = ledger.segments(0, input.progress).await?;
+                    input.read_all(ledger.history(Some(input.progress)).await?);
                     input.event_days = Some(days);
                 } else {
                     input.star_days =
@@ -137,9 +207,15 @@ impl Input {
             }
         }
         if input.changed_dates.is_empty() {
-            input.changed_dates = event_days(model, &input.segments).into_keys().collect();
+            let days = event_days(model, &input.segments, input.archive.as_deref());
+            input.changed_dates = days.into_keys().collect();
         }
         Ok(input)
+    }
+
+    fn read_all(&mut self, history: History) {
+        self.segments = history.segments;
+        self.archive = Some(Arc::new(history.archive));
     }
 }
 
@@ -147,11 +223,17 @@ async fn session_for(
     engine: &Engine,
     model: &Model,
     input: &Input,
+    config: SessionConfig,
+    runtime: Arc<RuntimeEnv>,
 ) -> Result<SessionContext, DataFusionError> {
     let mut namespace = Namespace::default();
     let slice = EventSlice {
         landing: Arc::clone(&engine.stores.landing),
         segments: input.segments.clone().into(),
+        archive: input
+            .archive
+            .clone()
+            .map(|state| ArchiveSlice { store: engine.stores.archive.clone(), state }),
         days: input.event_days.clone().map(Arc::new),
     };
     for read in &model.source.reads_events {
@@ -165,7 +247,6 @@ async fn session_for(
         }
     }
     namespace.add_changed_dates(input.changed_dates.clone())?;
-    let config = session_config(&engine.limits);
     for read in &model.reads {
         let Some(upstream) = engine.project.model(&read.model) else { continue };
         let table = engine.stores.warehouse.table(&upstream.table);
@@ -180,7 +261,7 @@ async fn session_for(
             _ => namespace.add_star(&read.model, table),
         }
     }
-    namespace.into_session(config, Arc::clone(&engine.runtime))
+    namespace.into_session(config, runtime)
 }
 
 fn date(day: i32) -> Expr {

@@ -6,6 +6,7 @@ use super::Engine;
 use crate::models::{Model, Strategy};
 use crate::stores::error::StoreResult;
 use crate::stores::ledger::SegmentEntry;
+use crate::stores::ledger::archived::ArchiveState;
 use crate::stores::warehouse::{ModelProgress, StaleMark};
 
 /// What is asked of a run.
@@ -59,6 +60,8 @@ pub struct ModelPlan {
 pub struct Situation {
     /// The latest commit that the run reads.
     pub through: i64,
+    /// What is in the archive.
+    pub archive: ArchiveState,
     /// Progress by model.
     pub progress: BTreeMap<String, ModelProgress>,
     /// Stale marks by model.
@@ -79,6 +82,7 @@ impl Situation {
         }
         Ok(Self {
             through,
+            archive: engine.stores.ledger.archive_state().await?,
             progress: progress
                 .into_iter()
                 .map(|progress| (progress.model.clone(), progress))
@@ -103,9 +107,9 @@ pub async fn plan_model(
     } else if let Some((from, to)) = options.backfill {
         plan_backfill(model, from, to, progress.is_some())
     } else {
-        plan_increment(engine, model, progress.as_ref(), marks, situation.through).await?
+        plan_increment(engine, model, progress.as_ref(), marks, situation).await?
     };
-    let events = count_events(engine, model, &action, situation.through).await?;
+    let events = count_events(engine, model, &action, situation).await?;
     Ok(ModelPlan {
         model: model.name().to_owned(),
         action,
@@ -136,13 +140,19 @@ async fn plan_increment(
     model: &Model,
     progress: Option<&ModelProgress>,
     marks: &[StaleMark],
-    through: i64,
+    situation: &Situation,
 ) -> StoreResult<(Action, String)> {
     let Some(progress) = progress else {
         return Ok((Action::Everything, "it was never loaded".to_owned()));
     };
+    let through = situation.through;
     if model.strategy.reads_events() {
         let after = progress.ledger_sequence;
+        if after < situation.archive.through {
+            // Only a warehouse that was restored from a backup: else the archive waits for a model.
+            let reason = format!("commits after {after} are in the archive by now");
+            return Ok((Action::Everything, reason));
+        }
         if after >= through {
             return Ok((Action::UpToDate, "no new events".to_owned()));
         }
@@ -151,7 +161,7 @@ async fn plan_increment(
             return Ok((Action::NewEvents { after }, reason));
         }
         let segments = engine.stores.ledger.segments(after, through).await?;
-        let days = event_days(model, &segments);
+        let days = event_days(model, &segments, None);
         if days.is_empty() {
             return Ok((Action::NewEvents { after }, "no new events of its types".to_owned()));
         }
@@ -208,8 +218,19 @@ pub(super) fn source_days(model: &Model, partitions: &BTreeSet<i32>) -> BTreeSet
 }
 
 /// Rows by day of the event types that the model reads.
-pub(super) fn event_days(model: &Model, segments: &[SegmentEntry]) -> BTreeMap<i32, u64> {
+pub(super) fn event_days(
+    model: &Model,
+    segments: &[SegmentEntry],
+    archive: Option<&ArchiveState>,
+) -> BTreeMap<i32, u64> {
     let mut days = BTreeMap::new();
+    for (event_type, table) in archive.iter().flat_map(|archive| &archive.tables) {
+        if model.reads_event_type(event_type) {
+            for (day, digest) in &table.days {
+                *days.entry(*day).or_insert(0) += digest.rows;
+            }
+        }
+    }
     for section in segments.iter().flat_map(|entry| &entry.segment.sections) {
         if model.reads_event_type(&section.event_type) {
             for (day, rows) in &section.rows_by_date {
@@ -224,7 +245,7 @@ async fn count_events(
     engine: &Engine,
     model: &Model,
     action: &Action,
-    through: i64,
+    situation: &Situation,
 ) -> StoreResult<Option<u64>> {
     if !model.strategy.reads_events() {
         return Ok(None);
@@ -235,8 +256,9 @@ async fn count_events(
         Action::Partitions(partitions) => (0, Some(source_days(model, partitions))),
         Action::Everything => (0, None),
     };
-    let segments = engine.stores.ledger.segments(after, through).await?;
-    let rows = event_days(model, &segments)
+    let segments = engine.stores.ledger.segments(after, situation.through).await?;
+    let archive = (after == 0).then_some(&situation.archive);
+    let rows = event_days(model, &segments, archive)
         .into_iter()
         .filter(|(day, _)| days.as_ref().is_none_or(|days| days.contains(day)))
         .map(|(_, rows)| rows)

@@ -85,7 +85,7 @@ impl Engine {
         observer: Option<Observer>,
     ) -> Result<RunReport, PipelineError> {
         let selected = select_models(&self.project, &options.select)?;
-        let _lock = self.stores.warehouse.lock_pipeline().await?;
+        let _lock = self.stores.warehouse.lock("pipeline").await?;
         let names: Vec<String> =
             self.project.models.iter().map(|model| model.name().to_owned()).collect();
         self.stores.warehouse.forget_models_except(&names).await?;

@@ -11,6 +11,7 @@ use super::store_url::StoreUrl;
 use super::table::{DefaultFolder, SettingKind, SettingSpec, settings_table};
 use super::units::ByteSize;
 use super::values::{Folders, SettingValue, parse_value};
+use crate::archive::ArchivePolicy;
 
 /// All settings, valid and complete. Paths are absolute.
 #[derive(Debug, Clone)]
@@ -27,6 +28,10 @@ pub struct Settings {
     pub collector: CollectorSettings,
     /// How queries and models are executed.
     pub engine: EngineSettings,
+    /// How the archive is kept.
+    pub archive: ArchivePolicy,
+    /// What an ad-hoc query may take.
+    pub query: QuerySettings,
     /// What is logged.
     pub log: LogSettings,
     /// The settings file, if there is one.
@@ -42,8 +47,10 @@ pub struct StoreSettings {
     pub hot: StoreUrl,
     /// The star schema and the ledger.
     pub warehouse: StoreUrl,
-    /// Arrow segments of all events.
+    /// Arrow segments of events that are not in the archive.
     pub landing: StoreUrl,
+    /// Delta tables of old events.
+    pub archive: StoreUrl,
 }
 
 /// How events are taken in.
@@ -100,6 +107,17 @@ pub struct EngineSettings {
     pub model_parallelism: Option<NonZeroUsize>,
     /// Longest time for one query or model, if limited.
     pub timeout: Option<Duration>,
+}
+
+/// What an ad-hoc query may take.
+#[derive(Debug, Clone)]
+pub struct QuerySettings {
+    /// Memory of all queries of the process together; beyond it they spill to disk.
+    pub memory_limit: ByteSize,
+    /// Longest time for one query, if limited.
+    pub timeout: Option<Duration>,
+    /// Most rows of one query's result, if limited.
+    pub max_rows: Option<u64>,
 }
 
 /// What is logged.
@@ -172,6 +190,7 @@ impl Settings {
             hot: values.store("stores.hot"),
             warehouse: values.store("stores.warehouse"),
             landing: values.store("stores.landing"),
+            archive: values.store("stores.archive"),
         };
         let ingest = IngestSettings {
             batch_records: values.count("ingest.batch_records"),
@@ -198,6 +217,18 @@ impl Settings {
             model_parallelism: NonZeroUsize::new(values.count("engine.model_parallelism")),
             timeout: Some(values.duration("engine.timeout")).filter(|time| !time.is_zero()),
         };
+        let archive = ArchivePolicy {
+            after: values.duration("archive.after"),
+            grace: values.duration("archive.grace"),
+            hot_retention: Some(values.duration("archive.hot_retention"))
+                .filter(|time| !time.is_zero()),
+            vacuum_after: values.duration("archive.vacuum_after"),
+        };
+        let query = QuerySettings {
+            memory_limit: values.bytes("query.memory_limit"),
+            timeout: Some(values.duration("query.timeout")).filter(|time| !time.is_zero()),
+            max_rows: Some(values.count("query.max_rows") as u64).filter(|rows| *rows > 0),
+        };
         let log = LogSettings {
             level: match values.word("log.level") {
                 "off" => LogLevel::Off,
@@ -220,7 +251,19 @@ impl Settings {
             return Err(SettingsErrors { errors });
         }
         let file = raw.file;
-        Ok(Self { data, project, stores, ingest, collector, engine, log, file, in_force })
+        Ok(Self {
+            data,
+            project,
+            stores,
+            ingest,
+            collector,
+            engine,
+            archive,
+            query,
+            log,
+            file,
+            in_force,
+        })
     }
 }
 

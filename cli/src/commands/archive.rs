@@ -1,0 +1,191 @@
+//! `questlake archive`: moves events to the archive, prunes what is safely there, keeps its files.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use questlake_engine::archive::{ArchivePolicy, ArchiveReport, MovedTable, UpkeepReport};
+use questlake_engine::pipeline::Engine;
+use serde_json::json;
+
+use super::Format;
+use super::etl::day_number;
+use super::simulate::parse_date;
+use crate::app::App;
+use crate::error::CliError;
+use crate::terminal::numbers::{bytes, thousands};
+use crate::terminal::progress::{Progress, Unit};
+use crate::terminal::table::Column;
+
+#[derive(Debug, Args)]
+pub(crate) struct ArchiveArgs {
+    /// Move what is earlier than this day, whatever archive.after says
+    #[arg(long, value_name = "DATE", value_parser = parse_date)]
+    before: Option<chrono::NaiveDate>,
+    /// Then put small files of the same day together
+    #[arg(long)]
+    optimize: bool,
+    /// Then remove files that nobody reads any more
+    #[arg(long)]
+    vacuum: bool,
+    /// With --vacuum, only say what would be removed
+    #[arg(long, requires = "vacuum")]
+    dry_run: bool,
+    /// How the result is written
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+pub(crate) async fn run(app: &App, args: ArchiveArgs) -> Result<ExitCode, CliError> {
+    let engine = app.engine().await?;
+    let policy = app.settings.archive;
+    let report = move_events(app, &engine, &policy, args.before).await?;
+    let mut upkeep = UpkeepReport::default();
+    if args.optimize {
+        engine.optimize_archive(&mut upkeep).await?;
+    }
+    if args.vacuum {
+        engine.vacuum_archive(policy.vacuum_after, args.dry_run, &mut upkeep).await?;
+    }
+    match args.format {
+        Format::Json => app.line(&serde_json::to_string_pretty(&document(&report, &upkeep))?)?,
+        Format::Text => {
+            print(app, &report, policy.grace)?;
+            print_upkeep(app, &args, &upkeep)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Moves what every model has read, with progress.
+pub(crate) async fn move_events(
+    app: &App,
+    engine: &Engine,
+    policy: &ArchivePolicy,
+    before: Option<chrono::NaiveDate>,
+) -> Result<ArchiveReport, CliError> {
+    let progress: Arc<Progress> = Arc::new(app.bars.start("archive", None, Unit::Count("rows")));
+    let observer = |table: &MovedTable| progress.add(table.rows);
+    Ok(engine.archive(policy, before.map(day_number), &observer).await?)
+}
+
+/// Prints what was moved and pruned.
+pub(crate) fn print(app: &App, report: &ArchiveReport, grace: Duration) -> Result<(), CliError> {
+    if report.moved.is_empty() {
+        app.line("nothing new to archive")?;
+    } else {
+        let columns =
+            [Column::text("event type"), Column::number("rows archived"), Column::number("days")];
+        let mut rows: Vec<Vec<String>> = report
+            .moved
+            .iter()
+            .map(|table| {
+                vec![table.event_type.clone(), thousands(table.rows), thousands(table.days)]
+            })
+            .collect();
+        let total = report.moved.iter().map(|table| table.rows).sum();
+        rows.push(vec!["total".to_owned(), thousands(total), String::new()]);
+        app.line(&app.output.table(&columns, &rows))?;
+    }
+    if report.waiting > 0 {
+        let model = report.waiting_for.as_deref().unwrap_or("a model");
+        app.line(&format!(
+            "{} commits stay in landing until {model} has read them: questlake etl run",
+            thousands(report.waiting.unsigned_abs())
+        ))?;
+    }
+    if report.young > 0 {
+        app.line(&format!(
+            "{} commits stay in landing: they have events that are too young for the archive",
+            thousands(report.young.unsigned_abs())
+        ))?;
+    }
+    if report.pruned_segments > 0 {
+        app.line(&format!(
+            "removed {} verified segments ({}) from landing",
+            thousands(report.pruned_segments),
+            bytes(report.pruned_bytes)
+        ))?;
+    } else if !report.moved.is_empty() {
+        app.line(&format!(
+            "their segments leave landing with the first run after archive.grace ({}s)",
+            grace.as_secs()
+        ))?;
+    }
+    if report.pruned_documents > 0 {
+        app.line(&format!(
+            "removed {} archived documents from the hot store",
+            thousands(report.pruned_documents)
+        ))?;
+    }
+    Ok(())
+}
+
+fn print_upkeep(app: &App, args: &ArchiveArgs, upkeep: &UpkeepReport) -> Result<(), CliError> {
+    for (event_type, done) in &upkeep.optimized {
+        app.line(&format!(
+            "{event_type}: put {} files together into {} ({} → {})",
+            thousands(done.files_before),
+            thousands(done.files_after),
+            bytes(done.bytes_before),
+            bytes(done.bytes_after)
+        ))?;
+    }
+    if args.optimize && upkeep.optimized.is_empty() {
+        app.line("nothing to optimize")?;
+    }
+    let verb = if args.dry_run { "would remove" } else { "removed" };
+    for (event_type, done) in &upkeep.vacuumed {
+        let (files, size) = (thousands(done.files_removed), bytes(done.bytes_removed));
+        app.line(&format!("{event_type}: {verb} {files} files ({size}) that nobody reads"))?;
+    }
+    if args.vacuum && upkeep.vacuumed.is_empty() {
+        app.line("nothing to vacuum")?;
+    }
+    Ok(())
+}
+
+fn document(report: &ArchiveReport, upkeep: &UpkeepReport) -> serde_json::Value {
+    let moved: Vec<_> = report
+        .moved
+        .iter()
+        .map(|table| json!({ "event_type": table.event_type, "rows": table.rows, "days": table.days }))
+        .collect();
+    let optimized: Vec<_> = upkeep
+        .optimized
+        .iter()
+        .map(|(event_type, done)| {
+            json!({
+                "event_type": event_type,
+                "files_before": done.files_before,
+                "files_after": done.files_after,
+                "bytes_before": done.bytes_before,
+                "bytes_after": done.bytes_after,
+            })
+        })
+        .collect();
+    let vacuumed: Vec<_> = upkeep
+        .vacuumed
+        .iter()
+        .map(|(event_type, done)| {
+            json!({
+                "event_type": event_type,
+                "files_removed": done.files_removed,
+                "bytes_removed": done.bytes_removed,
+            })
+        })
+        .collect();
+    json!({
+        "through": report.through,
+        "young_commits": report.young,
+        "waiting_commits": report.waiting,
+        "waiting_for": report.waiting_for,
+        "moved": moved,
+        "pruned_segments": report.pruned_segments,
+        "pruned_bytes": report.pruned_bytes,
+        "pruned_documents": report.pruned_documents,
+        "optimized": optimized,
+        "vacuumed": vacuumed,
+    })
+}
