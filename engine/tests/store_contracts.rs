@@ -27,6 +27,8 @@ mod embedded {
         hot::suite(&store).await;
         // What was inserted is there for the next process.
         hot::suite_after_reopening(&SqliteHotStore::open(&path).unwrap()).await;
+        hot::scans(&SqliteHotStore::open(&folder.path().join("other.db")).unwrap()).await;
+        hot::pruning(&SqliteHotStore::open(&folder.path().join("pruned.db")).unwrap()).await;
     }
 
     #[tokio::test]

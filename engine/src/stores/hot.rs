@@ -112,10 +112,36 @@ pub struct HotEvent {
     pub event_type: String,
     /// Microseconds since 1970, UTC.
     pub event_time: i64,
+    /// The player.
+    pub player_id: String,
     /// Physical key.
     pub key: PhysicalKey,
-    /// The raw JSON.
+    /// The raw JSON; empty where a scan was not asked for it.
     pub document: String,
+}
+
+/// Which events a scan reads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HotFilter {
+    /// Only of this player.
+    pub player_id: Option<String>,
+    /// Only of these types.
+    pub event_types: Option<Vec<String>>,
+    /// Only from this time on (microseconds since 1970, UTC).
+    pub from: Option<i64>,
+    /// Only up to this time, itself included.
+    pub through: Option<i64>,
+    /// Whether the documents are read too.
+    pub with_documents: bool,
+}
+
+/// A part of a scan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HotPage {
+    /// Its events; there may be none although there are more pages.
+    pub events: Vec<HotEvent>,
+    /// Where the next page begins, `None` after the last one. Only the store understands it.
+    pub next: Option<String>,
 }
 
 /// The hot store. Every method ends within the store's time-outs.
@@ -132,8 +158,18 @@ pub trait HotStore: Send + Sync {
     /// not does not keep the others from it.
     async fn take_over(&self, documents: Vec<TakeOver>) -> StoreResult<Vec<bool>>;
 
+    /// Forgets every document that was inserted before this time (milliseconds since 1970, UTC), and
+    /// returns how many these were. A replay does not make a document younger. Inserts need not wait
+    /// for the end; what a crash leaves, the next call removes.
+    async fn prune(&self, before: i64) -> StoreResult<u64>;
+
     /// The events of one player, latest first.
     async fn player_timeline(&self, player_id: &str, limit: usize) -> StoreResult<Vec<HotEvent>>;
+
+    /// One page of the events that fit the filter, in no particular order; `after` is where the page
+    /// before said to go on. A page takes a bounded time and a few megabytes, however few events fit.
+    /// What is inserted after the first page was read is not part of the scan.
+    async fn scan(&self, filter: &HotFilter, after: Option<String>) -> StoreResult<HotPage>;
 
     /// Number of documents.
     async fn count(&self) -> StoreResult<u64>;

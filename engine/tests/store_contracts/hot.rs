@@ -5,9 +5,11 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use bytes::Bytes;
+use questlake_engine::clock::now_millis;
 use questlake_engine::project::contract::timestamp_type;
 use questlake_engine::stores::hot::{
-    HotBatch, HotConflict, HotRow, HotStore, HotTable, Owner, PhysicalKey, TakeOver,
+    HotBatch, HotConflict, HotEvent, HotFilter, HotRow, HotStore, HotTable, Owner, PhysicalKey,
+    TakeOver,
 };
 
 const UUID: &str = "0190a1b2-c3d4-7e5f-8091-a2b3c4d5e6f7";
@@ -120,4 +122,107 @@ pub(crate) async fn suite_after_reopening(store: &dyn HotStore) {
     assert_eq!(timeline[1].event_type, "purchase");
     assert_eq!(store.player_timeline("anna", 1).await.unwrap().len(), 1);
     assert_eq!(store.player_timeline("nobody", 1).await.unwrap(), []);
+}
+
+/// All pages of a scan, by event.
+async fn scan(store: &dyn HotStore, filter: &HotFilter) -> Vec<HotEvent> {
+    let mut events = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.scan(filter, after).await.unwrap();
+        events.extend(page.events);
+        after = page.next;
+        if after.is_none() {
+            events.sort_by(|left, right| left.event_id.cmp(&right.event_id));
+            return events;
+        }
+    }
+}
+
+pub(crate) async fn scans(store: &dyn HotStore) {
+    assert!(scan(store, &HotFilter::default()).await.is_empty());
+    let names: Vec<(String, String)> = (0..10_000)
+        .map(|number| (format!("event {number:05}"), format!("player {}", number % 7)))
+        .collect();
+    let events: Vec<(&str, &str, i64)> = names
+        .iter()
+        .enumerate()
+        .map(|(number, (event, player))| (event.as_str(), player.as_str(), number as i64))
+        .collect();
+    store.insert(batch("a", 0, 1, &events)).await.unwrap();
+    let all = scan(store, &HotFilter { with_documents: true, ..HotFilter::default() }).await;
+    assert_eq!(all.len(), 10_000);
+    assert_eq!(all[12].event_id, "event 00012");
+    assert_eq!((all[12].player_id.as_str(), all[12].event_time), ("player 5", 12_000_000));
+    assert_eq!(all[12].key, key("a", 12));
+    assert!(all[12].document.contains("event 00012"));
+    let of_player = HotFilter { player_id: Some("player 3".to_owned()), ..HotFilter::default() };
+    let found = scan(store, &of_player).await;
+    assert_eq!(found.len(), 1429);
+    assert!(found.iter().all(|event| event.player_id == "player 3" && event.document.is_empty()));
+    let some = HotFilter {
+        event_types: Some(vec!["purchase".to_owned()]),
+        from: Some(5_000_000),
+        through: Some(9_000_000),
+        ..HotFilter::default()
+    };
+    assert_eq!(scan(store, &some).await.len(), 5);
+    let none = HotFilter { event_types: Some(vec!["other".to_owned()]), ..some };
+    assert!(scan(store, &none).await.is_empty());
+    // What comes after the first page was read is not part of the scan.
+    let first = store.scan(&HotFilter::default(), None).await.unwrap();
+    store.insert(batch("a", 10_000, 1, &[("late", "player 1", 1)])).await.unwrap();
+    let mut seen = first.events.len();
+    let mut after = first.next;
+    while let Some(position) = after {
+        let page = store.scan(&HotFilter::default(), Some(position)).await.unwrap();
+        assert!(page.events.iter().all(|event| event.event_id != "late"));
+        seen += page.events.len();
+        after = page.next;
+    }
+    assert_eq!(seen, 10_000);
+}
+
+/// Documents are forgotten by the time of their insert. The store must be empty.
+pub(crate) async fn pruning(store: &dyn HotStore) {
+    let count = 25_000_i64;
+    let names: Vec<(String, String)> = (0..count)
+        .map(|number| (format!("old {number:05}"), format!("player {}", number % 3)))
+        .collect();
+    let old: Vec<(&str, &str, i64)> =
+        names.iter().map(|(event, player)| (event.as_str(), player.as_str(), 1)).collect();
+    assert_eq!(store.prune(i64::MAX).await.unwrap(), 0);
+    let beginning = now_millis();
+    store.insert(batch("a", 0, 1, &old)).await.unwrap();
+    let between = later_than(now_millis());
+    // A replay, which changes nothing, and one new event among known ones.
+    store.insert(batch("a", 0, 2, &old[..10])).await.unwrap();
+    let mut mixed = old[..5].to_vec();
+    mixed.push(("new", "player 0", 2));
+    assert_eq!(store.insert(batch("a", count, 2, &mixed)).await.unwrap().len(), 5);
+    assert_eq!(store.prune(beginning).await.unwrap(), 0);
+    assert_eq!(store.prune(between).await.unwrap(), count as u64);
+    assert_eq!(store.prune(between).await.unwrap(), 0);
+    assert_eq!(store.count().await.unwrap(), 1);
+    assert_eq!(store.player_timeline("player 1", 10).await.unwrap(), []);
+    let left = store.player_timeline("player 0", 10).await.unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].event_id, "new");
+    // What was forgotten is new when it comes again.
+    assert_eq!(store.insert(batch("b", 0, 3, &old[..2])).await.unwrap(), []);
+    assert_eq!(store.count().await.unwrap(), 3);
+    assert_eq!(store.player_timeline("player 1", 10).await.unwrap().len(), 1);
+    assert_eq!(store.prune(later_than(now_millis())).await.unwrap(), 3);
+    assert_eq!(store.count().await.unwrap(), 0);
+}
+
+/// Waits until the clock shows a later time than this, and returns it.
+fn later_than(time: i64) -> i64 {
+    loop {
+        let now = now_millis();
+        if now > time {
+            return now;
+        }
+        std::thread::yield_now();
+    }
 }

@@ -6,6 +6,9 @@
 //! stored as 16 bytes, any other identifier as its text, and the two cannot collide because their
 //! SQLite types differ.
 
+mod prune;
+mod scan;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +19,11 @@ use async_trait::async_trait;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, TransactionBehavior};
 
-use super::{HotBatch, HotConflict, HotEvent, HotRow, HotStore, Owner, PhysicalKey, TakeOver};
+use super::{
+    HotBatch, HotConflict, HotEvent, HotFilter, HotPage, HotRow, HotStore, Owner, PhysicalKey,
+    TakeOver,
+};
+use crate::clock::now_millis;
 use crate::failpoint;
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
 use crate::stores::sqlite::SqliteDatabase;
@@ -50,6 +57,12 @@ CREATE TABLE IF NOT EXISTS player_runs (
     last_row  INTEGER NOT NULL,
     PRIMARY KEY (player_id, first_row)
 ) WITHOUT ROWID;
+-- Runs of rows that one batch inserted.
+CREATE TABLE IF NOT EXISTS batches (
+    first_row   INTEGER PRIMARY KEY,
+    last_row    INTEGER NOT NULL,
+    inserted_at INTEGER NOT NULL      -- milliseconds since 1970
+);
 CREATE VIEW IF NOT EXISTS documents AS
     SELECT CASE typeof(event_id) WHEN 'blob' THEN lower(
                substr(hex(event_id), 1, 8) || '-' || substr(hex(event_id), 9, 4) || '-' ||
@@ -108,11 +121,38 @@ impl HotStore for SqliteHotStore {
             .await
     }
 
+    async fn prune(&self, before: i64) -> StoreResult<u64> {
+        let mut removed = 0;
+        loop {
+            let database = self.database.clone();
+            let some = self
+                .database
+                .with_writer("forget old events", move |connection| {
+                    prune::prune_some(connection, before)
+                        .map_err(|error| database.error("forget old events", error))
+                })
+                .await?;
+            match some {
+                Some(rows) => removed += rows,
+                None => return Ok(removed),
+            }
+        }
+    }
+
     async fn player_timeline(&self, player_id: &str, limit: usize) -> StoreResult<Vec<HotEvent>> {
         let player_id = player_id.to_owned();
         self.database
             .read("read a player's events", move |connection| {
                 read_timeline(connection, &player_id, limit)
+            })
+            .await
+    }
+
+    async fn scan(&self, filter: &HotFilter, after: Option<String>) -> StoreResult<HotPage> {
+        let filter = filter.clone();
+        self.database
+            .read("scan events", move |connection| {
+                scan::read_page(connection, &filter, after.as_deref())
             })
             .await
     }
@@ -256,6 +296,8 @@ fn insert_rows(
     )?;
     let mut conflicts = Vec::new();
     let mut run: Option<(&str, i64, i64)> = None;
+    // One transaction numbers its rows without a gap.
+    let mut inserted_rows: Option<(i64, i64)> = None;
     for index in order {
         let row = &batch.rows[index as usize];
         let columns = &tables[row.table as usize];
@@ -276,6 +318,7 @@ fn insert_rows(
         ))?;
         if inserted == 1 {
             let row_id = transaction.last_insert_rowid();
+            inserted_rows = Some((inserted_rows.map_or(row_id, |(first, _)| first), row_id));
             match &mut run {
                 Some((player, _, last)) if *player == player_id && *last + 1 == row_id => {
                     *last = row_id;
@@ -300,6 +343,7 @@ fn insert_rows(
     if let Some(ended) = run {
         insert_run.execute(ended)?;
     }
+    prune::note_batch(transaction, inserted_rows, now_millis())?;
     conflicts.sort_unstable_by_key(|conflict| conflict.row);
     Ok(conflicts)
 }
@@ -393,6 +437,7 @@ fn read_timeline(
             event_id: format_event_id(row.get(0)?),
             event_type: row.get(1)?,
             event_time: row.get(2)?,
+            player_id: player_id.to_owned(),
             key: PhysicalKey { topic: topic.into(), partition: row.get(4)?, offset: row.get(5)? },
             document: row.get(6)?,
         })

@@ -11,7 +11,7 @@ use questlake_engine::project::source::SourceFile;
 use questlake_engine::settings::{LoadOptions, Settings};
 use questlake_engine::stores::Stores;
 use questlake_engine::stores::error::StoreResult;
-use questlake_engine::stores::hot::{HotEvent, HotStore};
+use questlake_engine::stores::hot::{HotEvent, HotFilter, HotPage, HotStore};
 use questlake_engine::stores::ledger::Counts;
 
 use super::*;
@@ -50,8 +50,16 @@ impl HotStore for Interrupted {
         Ok(changed)
     }
 
+    async fn prune(&self, before: i64) -> StoreResult<u64> {
+        self.inner.prune(before).await
+    }
+
     async fn player_timeline(&self, player_id: &str, limit: usize) -> StoreResult<Vec<HotEvent>> {
         self.inner.player_timeline(player_id, limit).await
+    }
+
+    async fn scan(&self, filter: &HotFilter, after: Option<String>) -> StoreResult<HotPage> {
+        self.inner.scan(filter, after).await
     }
 
     async fn count(&self) -> StoreResult<u64> {
