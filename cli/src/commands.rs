@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod archive;
 mod config;
 mod demo;
 mod etl;
@@ -7,7 +8,9 @@ mod ingest;
 mod init;
 mod kpi;
 mod quarantine;
+mod query;
 mod serve;
+mod shell;
 mod simulate;
 mod status;
 mod verify;
@@ -41,6 +44,12 @@ pub(crate) enum Command {
     /// Bring the star schema up to date
     #[command(subcommand)]
     Etl(etl::EtlCommand),
+    /// Move events that every model has read to the archive
+    Archive(archive::ArchiveArgs),
+    /// Ask a question in SQL, or run a saved query
+    Query(query::QueryArgs),
+    /// Ask one question after the other
+    Shell(shell::ShellArgs),
     /// Show the accounting, the progress of each model, and the health of the stores
     Status(status::StatusArgs),
     /// List, show and replay records that did not fit their contract
@@ -64,6 +73,9 @@ impl Command {
             Self::Ingest(args) => ingest::run(app, args).await,
             Self::Serve(args) => serve::run(app, args).await,
             Self::Etl(command) => app.stop.interrupts(etl::run(app, command)).await,
+            Self::Archive(args) => app.stop.interrupts(archive::run(app, args)).await,
+            Self::Query(args) => query::run(app, args).await,
+            Self::Shell(args) => shell::run(app, args).await,
             Self::Status(args) => app.stop.interrupts(status::run(app, args)).await,
             Self::Quarantine(command) => app.stop.interrupts(quarantine::run(app, command)).await,
             Self::Simulate(args) => simulate::run(app, args),

@@ -3,9 +3,11 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use questlake_engine::archive::ArchiveError;
 use questlake_engine::pipeline::PipelineError;
 use questlake_engine::project::diagnostic::{Diagnostics, Style};
 use questlake_engine::project::init::InitError;
+use questlake_engine::query::QueryError;
 use questlake_engine::settings::SettingsErrors;
 use questlake_engine::stores::error::StoreError;
 use questlake_ingest::error::IngestError;
@@ -35,6 +37,10 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
     #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error(transparent)]
     Ingest(#[from] IngestError),
     #[error(transparent)]
     Submit(#[from] SubmitError),
@@ -56,6 +62,8 @@ pub(crate) enum CliError {
     Json(#[from] serde_json::Error),
     #[error("could not listen on {address}: {source}; choose another with --collector-listen")]
     Listen { address: String, source: std::io::Error },
+    #[error("could not read a line: {0}")]
+    ReadLine(#[from] rustyline::error::ReadlineError),
     #[error("{0}")]
     Usage(String),
     #[error("stopped; run the command again to go on from where it was")]
@@ -72,6 +80,13 @@ impl CliError {
                 diagnostics.display(style).to_string()
             }
             Self::Settings(errors) => errors.to_string(),
+            Self::Query(error) if error.diagnostics().is_some() => {
+                let style = if colours { Style::Ansi } else { Style::Plain };
+                let diagnostics = error.diagnostics().unwrap_or_default();
+                let shown: Vec<String> =
+                    diagnostics.iter().map(|one| one.display(style).to_string()).collect();
+                shown.join("\n")
+            }
             other => {
                 let mut text = format!("error: {other}");
                 let mut source = std::error::Error::source(other);
@@ -90,11 +105,15 @@ impl CliError {
         let _ = std::io::Write::write_all(&mut stderr, format!("{}\n", text.trim_end()).as_bytes());
     }
 
-    /// 130 after an interrupt, as shells expect; 2 for wrong usage or settings; else 1.
+    /// 130 after an interrupt, as shells expect; 2 for wrong usage, settings or parameters; else 1.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Interrupted => ExitCode::from(130),
-            Self::Settings(_) | Self::Usage(_) => ExitCode::from(2),
+            Self::Interrupted | Self::Query(QueryError::Cancelled) => ExitCode::from(130),
+            Self::Settings(_)
+            | Self::Usage(_)
+            | Self::Query(QueryError::Parameters(_) | QueryError::UnknownQuery { .. }) => {
+                ExitCode::from(2)
+            }
             _ => ExitCode::FAILURE,
         }
     }

@@ -4,6 +4,7 @@ mod app;
 mod commands;
 mod error;
 mod logging;
+mod results;
 mod settings_args;
 mod stop;
 mod terminal;

@@ -63,6 +63,16 @@ impl Stop {
     }
 }
 
+/// Waits for the next Ctrl-C, for what can be interrupted more than once.
+pub(crate) async fn next_interrupt() {
+    // The handler is installed: this only listens as well.
+    if let Ok(mut interrupted) = signal(SignalKind::interrupt()) {
+        interrupted.recv().await;
+    } else {
+        std::future::pending::<()>().await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

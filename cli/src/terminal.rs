@@ -63,9 +63,19 @@ impl Output {
     }
 
     /// Output to a file or pipe: no colours and no limit of width.
-    #[cfg(test)]
     pub(crate) fn plain() -> Self {
         Self { colours: false, width: None }
+    }
+
+    /// A terminal of this width, without colours.
+    #[cfg(test)]
+    pub(crate) fn of_width(width: u16) -> Self {
+        Self { colours: false, width: Some(width) }
+    }
+
+    /// Columns of the terminal, if it is one.
+    pub(crate) fn width(&self) -> Option<usize> {
+        self.width.map(usize::from)
     }
 
     /// The text with this emphasis, where colours are shown.

@@ -5,7 +5,7 @@
 //! every mistake is found before anything runs.
 
 pub mod compile;
-mod errors;
+pub(crate) mod errors;
 pub mod graph;
 pub mod lineage;
 pub mod parse;
@@ -18,6 +18,7 @@ use datafusion::sql::parser::Statement;
 use crate::project::contract::EventContract;
 use crate::project::header::ModelHeader;
 use crate::project::source::{Located, SourceFile};
+use crate::query::saved::SavedQuery;
 use crate::stores::warehouse::{TableDefinition, Watch};
 use lineage::ColumnLineage;
 
@@ -155,9 +156,16 @@ pub struct CompiledProject {
     pub contracts: Vec<Arc<EventContract>>,
     /// The models; each after those that it reads.
     pub models: Vec<Arc<Model>>,
+    /// The saved queries, by name.
+    pub queries: Vec<Arc<SavedQuery>>,
 }
 
 impl CompiledProject {
+    /// The saved query of that name.
+    pub fn query(&self, name: &str) -> Option<&Arc<SavedQuery>> {
+        self.queries.iter().find(|query| query.name() == name)
+    }
+
     /// The model of that name.
     pub fn model(&self, name: &str) -> Option<&Arc<Model>> {
         self.models.iter().find(|model| model.name() == name)

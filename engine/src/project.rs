@@ -16,6 +16,7 @@ use crate::catalog::events::ENVELOPE_TABLE;
 use crate::models::compile::{BrokenNames, compile};
 use crate::models::parse::parse_model;
 use crate::models::{CompiledProject, Layer, ModelSource};
+use crate::query::saved;
 use checks::compile_checks;
 use contract::{CheckConstraint, EventContract};
 use diagnostic::{Diagnostic, Diagnostics};
@@ -73,7 +74,8 @@ pub async fn load(folder: &Path) -> Result<(CompiledProject, Diagnostics), Diagn
                 .with_hint("`questlake init DIR` writes a small project to begin with"),
         );
     }
-    let project = compile(contracts, sources, &broken, &mut diagnostics).await;
+    let mut project = compile(contracts, sources, &broken, &mut diagnostics).await;
+    project.queries = saved::load(&files.queries, &project, &mut diagnostics).await;
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok((project, diagnostics)) }
 }
 

@@ -1,25 +1,67 @@
-//! A session over everything: all events that have landed and all tables of the star schema.
+//! Ad-hoc SQL over everything: all events, the star schema, the hot store and the ledger.
+//!
+//! | schema | holds |
+//! |---|---|
+//! | `events` | one table per event type, and `events.envelope` |
+//! | `star` | the warehouse; also what a name without a schema means |
+//! | `hot` | `hot.events`: the hot store's documents |
+//! | `meta` | the ledger, runs, quarantine, and what tables, columns and saved queries there are |
+//!
+//! A query only reads ([`statement`]), stays within its [`limits`], and gives its rows as a
+//! [`stream`]. Parameters are bound to the plan ([`parameters`]), never pasted into the text.
 
+pub mod error;
+mod executor;
+pub mod export;
+mod hot;
+pub mod limits;
+mod meta;
+mod pages;
+pub mod parameters;
+mod plan;
+pub mod saved;
+pub mod statement;
+pub mod stream;
+pub mod tables;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
+use datafusion::catalog::{CatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider};
 use datafusion::common::DataFusionError;
 use datafusion::execution::context::SQLOptions;
-use datafusion::prelude::SessionContext;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
 
-use crate::catalog::Namespace;
-use crate::catalog::events::{ENVELOPE_TABLE, EventSlice, EventsTable};
+use crate::catalog::events::{ArchiveSlice, ENVELOPE_TABLE, EventSlice, EventsTable};
 use crate::catalog::runtime::session_config;
+use crate::catalog::{CATALOG, Namespace};
 use crate::pipeline::{Engine, PipelineError};
+use crate::project::diagnostic::nearest;
+
+pub use error::QueryError;
+pub use saved::SavedQuery;
+pub use statement::PreparedStatement;
+pub use stream::{Overflow, QueryStream};
+
+/// Schema of the hot store.
+pub const HOT: &str = "hot";
+/// Schema of the ledger and of what there is.
+pub const META: &str = "meta";
 
 impl Engine {
     /// A session with `events.*` and `star.*` as they are now.
     pub async fn session(&self) -> Result<SessionContext, PipelineError> {
-        let ledger = &self.stores.ledger;
-        let through = ledger.latest_sequence().await?;
+        let history = self.stores.ledger.history(None).await?;
         let slice = EventSlice {
             landing: Arc::clone(&self.stores.landing),
-            segments: ledger.segments(0, through).await?.into(),
+            segments: history.segments.into(),
+            archive: Some(ArchiveSlice {
+                store: self.stores.archive.clone(),
+                state: Arc::new(history.archive),
+            }),
             days: None,
         };
         let mut namespace = Namespace::default();
@@ -45,4 +87,78 @@ pub async fn collect(
     let read_only =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     session.sql_with_options(sql, read_only).await?.collect().await
+}
+
+impl Engine {
+    /// Starts a query. `given` are the values of its parameters.
+    ///
+    /// # Errors
+    /// Mistakes in the text or the parameters. What goes wrong later is told by the stream.
+    pub async fn query(
+        &self,
+        statement: &PreparedStatement,
+        given: &BTreeMap<String, String>,
+        overflow: Overflow,
+    ) -> Result<QueryStream, QueryError> {
+        let started = Instant::now();
+        let values = parameters::bind(&statement.header, given)?;
+        let planned = async {
+            let state = self.query_state().await?;
+            let plan = plan::logical_plan(&state, statement, values.into()).await?;
+            stream::start(state, statement, plan, &self.queries, overflow, started).await
+        };
+        match self.queries.timeout {
+            None => planned.await,
+            Some(limit) => tokio::time::timeout(limit, planned)
+                .await
+                .map_err(|_| QueryError::TimedOut { limit })?,
+        }
+    }
+
+    /// The saved query of that name.
+    ///
+    /// # Errors
+    /// [`QueryError::UnknownQuery`] with the nearest name.
+    pub fn saved_query(&self, name: &str) -> Result<&Arc<SavedQuery>, QueryError> {
+        self.project.query(name).ok_or_else(|| {
+            let names = self.project.queries.iter().map(|query| query.name());
+            let nearest = nearest(name, names).map(str::to_owned);
+            QueryError::UnknownQuery { name: name.to_owned(), nearest }
+        })
+    }
+
+    /// [`Engine::session`] with what only queries see.
+    async fn query_state(&self) -> Result<SessionState, QueryError> {
+        let session = self.session().await?;
+        if let Some(catalog) = session.catalog(CATALOG) {
+            let registered = register(&*catalog, META, meta::tables(self))
+                .and_then(|()| register(&*catalog, HOT, vec![hot::table(self)]));
+            registered.map_err(PipelineError::Setup)?;
+        }
+        let state = session.state();
+        let mut config = state.config().clone();
+        set_query_options(&mut config);
+        Ok(SessionStateBuilder::new_from_existing(state).with_config(config).build())
+    }
+}
+
+/// How queries read SQL beyond what models do.
+fn set_query_options(config: &mut SessionConfig) {
+    let options = config.options_mut();
+    // Casts to TEXT have the type of the columns, so that conditions on these reach the stores.
+    options.sql_parser.map_string_types_to_utf8view = false;
+}
+
+/// Adds a schema with these tables.
+fn register(
+    catalog: &dyn CatalogProvider,
+    schema: &str,
+    tables: Vec<(&'static str, Arc<dyn TableProvider>)>,
+) -> datafusion::common::Result<()> {
+    let provider = MemorySchemaProvider::new();
+    for (name, table) in tables {
+        provider.register_table(name.to_owned(), table)?;
+    }
+    catalog.register_schema(schema, Arc::new(provider))?;
+    Ok(())
 }

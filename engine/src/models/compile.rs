@@ -71,7 +71,7 @@ pub async fn compile(
             Err(mistakes) => diagnostics.extend(mistakes),
         }
     }
-    CompiledProject { contracts, models }
+    CompiledProject { contracts, models, queries: Vec::new() }
 }
 
 async fn compile_model(

@@ -8,19 +8,19 @@ use crate::project::diagnostic::Diagnostic;
 use crate::project::source::{Position, SourceFile};
 
 /// The start of a span, unless it is empty.
-pub(super) fn span_position(span: Span) -> Option<Position> {
+pub(crate) fn span_position(span: Span) -> Option<Position> {
     (span.start.line > 0).then_some(Position { line: span.start.line, column: span.start.column })
 }
 
 /// The first diagnostic for an error of the SQL parser or planner.
-pub(super) fn locate(file: &SourceFile, error: &DataFusionError) -> Diagnostic {
+pub(crate) fn locate(file: &SourceFile, error: &DataFusionError) -> Diagnostic {
     locate_all(file, error).into_iter().next().unwrap_or_else(|| {
         file.error_at(Position { line: 1, column: 1 }, 1, tidy(&error.to_string()))
     })
 }
 
 /// Every diagnostic for an error of the SQL parser or planner.
-pub(super) fn locate_all(file: &SourceFile, error: &DataFusionError) -> Vec<Diagnostic> {
+pub(crate) fn locate_all(file: &SourceFile, error: &DataFusionError) -> Vec<Diagnostic> {
     if let DataFusionError::Collection(errors) = error {
         return errors.iter().flat_map(|error| locate_all(file, error)).collect();
     }
@@ -107,7 +107,7 @@ fn sql_offset(file: &SourceFile, name: &str) -> Option<usize> {
 }
 
 /// A planner's message without the prefixes that only its developers need.
-fn tidy(message: &str) -> String {
+pub(crate) fn tidy(message: &str) -> String {
     let mut text = message;
     for prefix in [
         "Error during planning: ",
@@ -117,6 +117,7 @@ fn tidy(message: &str) -> String {
         "sql parser error: ",
         "This feature is not implemented: ",
         "Execution error: ",
+        "Arrow error: ",
     ] {
         text = text.strip_prefix(prefix).unwrap_or(text);
     }

@@ -132,7 +132,7 @@ fn reference_place(model: &ModelSource, name: &str) -> Located<String> {
     }
 }
 
-fn object_name(name: &ObjectName) -> String {
+pub(crate) fn object_name(name: &ObjectName) -> String {
     let parts: Vec<String> = name
         .0
         .iter()

@@ -1,0 +1,147 @@
+//! What queries may take: memory, time, rows.
+//!
+//! All queries of a process share one memory pool, apart from the pipeline's, so that an analyst
+//! cannot starve a load. The pool is smaller than `query.memory_limit`: what operators reserve is
+//! not all that a process holds. A third is left for batches on their way between operators, for
+//! what is being read, and for what the allocator keeps.
+//!
+//! The pool is fair: each operator that can spill may take an equal share, and spills beyond it.
+//! First come, first served would let an aggregate take all, and the sort above it would fail
+//! because it has nothing to spill yet. Hash joins cannot spill. They are tried first, being fast; a
+//! query whose hash join meets the limit before its first row is out begins anew with sort-merge
+//! joins and few partitions, which spill and need few shares. What stays in memory even so is an
+//! error: a list of everything (`array_agg`), `NOT IN` over a large nullable subquery.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+
+use super::executor::QueryExecutor;
+use crate::catalog::memory::counted_runtime;
+use crate::settings::{ByteSize, QuerySettings};
+
+/// Consumers named in the error when the memory limit is reached.
+const REPORTED_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
+
+/// Least memory that is left outside of the pool.
+const LEAST_HEADROOM: usize = 32 << 20;
+
+/// Memory of the pool that one more partition should bring along.
+const MEMORY_PER_PARTITION: usize = 16 << 20;
+
+/// What the queries of one process may take.
+#[derive(Debug, Clone)]
+pub struct QueryLimits {
+    /// Longest time for one: `query.timeout`.
+    pub timeout: Option<Duration>,
+    /// Most rows of one result: `query.max_rows`.
+    pub max_rows: Option<u64>,
+    pub(super) memory: QueryMemory,
+    pub(super) executor: Arc<QueryExecutor>,
+}
+
+impl QueryLimits {
+    /// The limits that the settings give, with memory and `threads` threads of their own.
+    pub fn new(settings: &QuerySettings, threads: usize) -> Self {
+        Self {
+            timeout: settings.timeout,
+            max_rows: settings.max_rows,
+            memory: QueryMemory::new(settings.memory_limit),
+            executor: Arc::new(QueryExecutor::new(threads)),
+        }
+    }
+}
+
+/// The memory of all queries of a process together.
+#[derive(Debug, Clone)]
+pub(super) struct QueryMemory {
+    /// `query.memory_limit`
+    pub(super) limit: ByteSize,
+    pool: Arc<dyn MemoryPool>,
+    pool_bytes: usize,
+}
+
+impl QueryMemory {
+    fn new(limit: ByteSize) -> Self {
+        let pool_bytes = pool_size(limit.as_usize());
+        let pool = TrackConsumersPool::new(FairSpillPool::new(pool_bytes), REPORTED_CONSUMERS);
+        Self { limit, pool: Arc::new(pool), pool_bytes }
+    }
+
+    /// The session's state for one attempt, and the count of refused allocations in it.
+    pub(super) fn attempt_state(
+        &self,
+        session: &SessionState,
+        attempt: Attempt,
+    ) -> (SessionState, Arc<AtomicU64>) {
+        let (runtime, refusals) = counted_runtime(session.runtime_env(), Arc::clone(&self.pool));
+        let mut config = session.config().clone();
+        let partitions = match attempt {
+            Attempt::Fast => {
+                let affordable = (self.pool_bytes / MEMORY_PER_PARTITION).max(1);
+                config.target_partitions().min(affordable)
+            }
+            Attempt::Spilling => SPILLING_PARTITIONS,
+        };
+        config = config
+            .with_target_partitions(partitions)
+            .with_batch_size(batch_rows(self.pool_bytes))
+            .with_sort_spill_reservation_bytes(merge_reservation(self.pool_bytes, partitions));
+        config.options_mut().optimizer.prefer_hash_join = attempt == Attempt::Fast;
+        let state = SessionStateBuilder::new_from_existing(session.clone())
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .build();
+        (state, refusals)
+    }
+}
+
+/// Fewest partitions for which the planner uses sort-merge joins.
+const SPILLING_PARTITIONS: usize = 2;
+
+/// How a query is executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attempt {
+    /// Hash joins, all threads.
+    Fast,
+    /// Sort-merge joins, few partitions: everything that is large spills.
+    Spilling,
+}
+
+/// Bytes of the pool under a limit for the process.
+fn pool_size(limit: usize) -> usize {
+    limit.saturating_sub((limit / 3).max(LEAST_HEADROOM)).max(8 << 20)
+}
+
+/// Rows per batch: small pools cannot afford wide ones.
+fn batch_rows(pool: usize) -> usize {
+    match pool >> 20 {
+        0..64 => 2048,
+        64..256 => 4096,
+        _ => 8192,
+    }
+}
+
+/// What each sort keeps back for merging what it has spilled.
+fn merge_reservation(pool: usize, partitions: usize) -> usize {
+    (pool / (16 * partitions)).clamp(256 << 10, 10 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pool_leaves_room() {
+        assert_eq!(pool_size(64 << 20), 32 << 20);
+        assert_eq!(pool_size(600 << 20), 400 << 20);
+        assert_eq!(pool_size(1 << 20), 8 << 20);
+        assert_eq!(batch_rows(32 << 20), 2048);
+        assert_eq!(batch_rows(1 << 30), 8192);
+        assert_eq!(merge_reservation(32 << 20, 2), 1 << 20);
+    }
+}

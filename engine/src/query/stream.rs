@@ -1,0 +1,279 @@
+//! A query under way: its rows as they come, within its limits.
+//!
+//! The query runs in a task of its own, on threads of its own, so that whoever waits for rows is
+//! never kept from seeing a time-out or an interrupt by an operator that is busy. Dropping the
+//! stream ends the task as soon as its operators give way.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::common::DataFusionError;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::{FutureExt, StreamExt};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tracing::debug;
+
+use super::error::QueryError;
+use super::limits::{Attempt, QueryLimits, QueryMemory};
+use super::plan;
+use super::statement::PreparedStatement;
+use crate::catalog::memory::panic_text;
+
+/// Batches that may wait for the reader.
+const QUEUED_BATCHES: usize = 2;
+
+/// What happens to rows beyond `query.max_rows`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overflow {
+    /// The query fails: a part of the rows must not pass for all of them.
+    Refuse,
+    /// They are left out, and [`QueryStream::truncated`] says so: for people, who see the note.
+    Truncate,
+}
+
+/// What the query's task sends.
+enum Message {
+    Rows(RecordBatch),
+    Failed(QueryError),
+    Done,
+}
+
+/// The rows of one query.
+pub struct QueryStream {
+    schema: SchemaRef,
+    receiver: mpsc::Receiver<Message>,
+    task: JoinHandle<()>,
+    started: Instant,
+    timeout: Option<Duration>,
+    max_rows: Option<u64>,
+    overflow: Overflow,
+    rows: u64,
+    state: StreamState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StreamState {
+    Open,
+    /// The next call tells that there were too many rows.
+    Overflowed,
+    Truncated,
+    Ended,
+}
+
+impl std::fmt::Debug for QueryStream {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "QueryStream({} rows, {:?})", self.rows, self.state)
+    }
+}
+
+impl Drop for QueryStream {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl QueryStream {
+    /// Names and types of the columns; each may be NULL.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Rows given so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Whether rows beyond `query.max_rows` were left out.
+    pub fn truncated(&self) -> bool {
+        self.state == StreamState::Truncated
+    }
+
+    /// The next rows, `None` at the end.
+    ///
+    /// # Errors
+    /// What ends a running query: see [`QueryError`]. After an error the stream has ended.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>, QueryError> {
+        let result = self.receive().await;
+        if result.is_err() {
+            self.state = StreamState::Ended;
+            self.task.abort();
+        }
+        result
+    }
+
+    async fn receive(&mut self) -> Result<Option<RecordBatch>, QueryError> {
+        match self.state {
+            StreamState::Open => {}
+            StreamState::Overflowed => {
+                return Err(QueryError::TooManyRows { limit: self.max_rows.unwrap_or(0) });
+            }
+            StreamState::Truncated | StreamState::Ended => return Ok(None),
+        }
+        let message = match self.timeout {
+            None => self.receiver.recv().await,
+            Some(limit) => {
+                let left = limit.saturating_sub(self.started.elapsed());
+                tokio::time::timeout(left, self.receiver.recv())
+                    .await
+                    .map_err(|_| QueryError::TimedOut { limit })?
+            }
+        };
+        match message {
+            Some(Message::Rows(batch)) => Ok(Some(self.accept(batch)?)),
+            Some(Message::Failed(error)) => Err(error),
+            Some(Message::Done) => {
+                self.state = StreamState::Ended;
+                Ok(None)
+            }
+            None => Err(QueryError::Aborted { reason: "its task was ended".to_owned() }),
+        }
+    }
+
+    /// Counts rows, and cuts those beyond the limit off.
+    fn accept(&mut self, batch: RecordBatch) -> Result<RecordBatch, QueryError> {
+        let mut rows = batch.num_rows();
+        let mut columns = batch.columns().to_vec();
+        let left = self.max_rows.map_or(u64::MAX, |most| most - self.rows);
+        if rows as u64 > left {
+            rows = usize::try_from(left).unwrap_or(rows);
+            columns = batch.slice(0, rows).columns().to_vec();
+            self.state = match self.overflow {
+                Overflow::Refuse => StreamState::Overflowed,
+                Overflow::Truncate => StreamState::Truncated,
+            };
+            self.task.abort();
+        }
+        self.rows += rows as u64;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+            .map_err(|error| QueryError::Encode(error.to_string()))
+    }
+}
+
+/// Starts a query.
+pub(super) async fn start(
+    session: SessionState,
+    prepared: &PreparedStatement,
+    logical: LogicalPlan,
+    limits: &QueryLimits,
+    overflow: Overflow,
+    started: Instant,
+) -> Result<QueryStream, QueryError> {
+    let fields: Vec<Field> = logical
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| Field::new(field.name(), field.data_type().clone(), true))
+        .collect();
+    let schema = Arc::new(Schema::new(fields));
+    let (state, refusals) = limits.memory.attempt_state(&session, Attempt::Fast);
+    // Planned here, so that mistakes that only the optimizer finds are told as mistakes.
+    let physical = match state.create_physical_plan(&logical).await {
+        Ok(physical) => physical,
+        Err(error) => {
+            return Err(match QueryError::of_execution(error, limits.memory.limit) {
+                QueryError::Failed { source, .. } => {
+                    plan::mistakes(&session, prepared, &source).await
+                }
+                limit => limit,
+            });
+        }
+    };
+    let (sender, receiver) = mpsc::channel(QUEUED_BATCHES);
+    let first = Execution { state, refusals, plan: physical };
+    let run = Run { session, logical, memory: limits.memory.clone(), sender };
+    let task = limits.executor.spawn(run.run_to_end(first))?;
+    Ok(QueryStream {
+        schema,
+        receiver,
+        task,
+        started,
+        timeout: limits.timeout,
+        max_rows: limits.max_rows,
+        overflow,
+        rows: 0,
+        state: StreamState::Open,
+    })
+}
+
+/// A physical plan and what it runs in.
+struct Execution {
+    state: SessionState,
+    refusals: Arc<AtomicU64>,
+    plan: Arc<dyn ExecutionPlan>,
+}
+
+/// What the query's task needs.
+struct Run {
+    session: SessionState,
+    logical: LogicalPlan,
+    memory: QueryMemory,
+    sender: mpsc::Sender<Message>,
+}
+
+impl Run {
+    async fn run_to_end(self, first: Execution) {
+        let mut sent = false;
+        let mut result = self.execute(first, &mut sent).await;
+        if matches!(result, Err(QueryError::Memory { .. })) && !sent {
+            debug!("the query met query.memory_limit; it begins anew with operators that spill");
+            result = self.execute_spilling(&mut sent).await;
+        }
+        let last = match result {
+            Ok(()) => Message::Done,
+            Err(error) => Message::Failed(error),
+        };
+        // Whoever asked may have gone.
+        let _ = self.sender.send(last).await;
+    }
+
+    async fn execute_spilling(&self, sent: &mut bool) -> Result<(), QueryError> {
+        let (state, refusals) = self.memory.attempt_state(&self.session, Attempt::Spilling);
+        let plan = state
+            .create_physical_plan(&self.logical)
+            .await
+            .map_err(|error| QueryError::of_execution(error, self.memory.limit))?;
+        self.execute(Execution { state, refusals, plan }, sent).await
+    }
+
+    async fn execute(&self, execution: Execution, sent: &mut bool) -> Result<(), QueryError> {
+        let refusals = Arc::clone(&execution.refusals);
+        let outcome = AssertUnwindSafe(self.send_rows(execution, sent)).catch_unwind().await;
+        match outcome {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(QueryError::of_execution(error, self.memory.limit)),
+            // Some operators panic when a neighbour was refused memory before they were ready.
+            Err(_) if refusals.load(Ordering::Relaxed) > 0 => Err(QueryError::Memory {
+                limit: self.memory.limit,
+                detail: "an operator was refused memory while the query started".to_owned(),
+            }),
+            Err(panic) => Err(QueryError::Aborted { reason: panic_text(&*panic) }),
+        }
+    }
+
+    async fn send_rows(
+        &self,
+        execution: Execution,
+        sent: &mut bool,
+    ) -> Result<(), DataFusionError> {
+        let mut stream = execute_stream(execution.plan, execution.state.task_ctx())?;
+        while let Some(batch) = stream.next().await {
+            let batch = batch?;
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            *sent = true;
+            if self.sender.send(Message::Rows(batch)).await.is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
