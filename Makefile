@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: setup tools demo test lint fmt bench torture help
+.PHONY: setup tools readers demo test lint fmt bench torture help
 
 CARGO ?= cargo
 # Further arguments for each cargo command, such as --locked.
@@ -16,14 +16,20 @@ DEMO_ARGS ?= $(if $(filter true,$(CI)),--exit)
 
 setup: ## check the tools that are needed; install missing system packages on Debian as root
 	@scripts/setup.sh
+	@scripts/readers.sh >/dev/null
 
 tools:
 	@scripts/setup.sh build
 
+# What the tests open an archive with, in an environment of its own.
+readers:
+	@scripts/setup.sh test
+	@scripts/readers.sh >/dev/null
+
 demo: tools ## simulate a game, load it and serve its figures (DEMO_ARGS=…)
 	$(CARGO) run --release $(CARGO_FLAGS) -p questlake -- demo $(DEMO_ARGS)
 
-test: tools ## run all tests and count them
+test: readers ## run all tests and count them
 	$(CARGO) test --release --workspace --no-fail-fast $(CARGO_FLAGS) | awk -f scripts/count-tests.awk
 
 lint: tools ## check format, clippy, documentation and dependencies; warnings are errors

@@ -3,9 +3,14 @@
 # bench/results/latest.json. Nothing here passes or fails by the clock.
 #
 #   BENCH_EVENTS=5700000   events of the large rows; smaller for a quick look
+#   BENCH_ADHOC_EVENTS=20000000   events of the archive that ad-hoc queries read; 200000 to try
 #   BENCH_REPEAT=3         runs of each figure, of which the median counts
-#   BENCH_ROWS="decode ingest etl growth job"
-#   BENCH_CACHE=…/questlake/bench   simulated events (kept) and data folders (removed at the end)
+#   BENCH_ROWS="decode ingest etl archive adhoc growth job"
+#   BENCH_CACHE=…/questlake/bench   simulated events and the archive of the ad-hoc queries (kept),
+#                          and data folders (removed at the end)
+#
+# The archive of 20 million events takes some minutes and about 20 GB to make, and 2 GB to keep. The
+# ad-hoc queries are in bench/adhoc; PySpark needs Java 17 or 21, and all its cold starts take minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -45,6 +50,15 @@ if ! cmp --silent bench/requirements.txt "$environment/requirements.txt"; then
         --requirement bench/requirements.txt
     cp bench/requirements.txt "$environment/requirements.txt"
 fi
+
+case " ${BENCH_ROWS:-adhoc} " in
+    *" adhoc "*)
+        if ! command -v java >/dev/null; then
+            echo "PySpark needs Java: apt install openjdk-17-jre-headless" >&2
+            exit 1
+        fi
+        ;;
+esac
 
 # --- Measuring -----------------------------------------------------------------------------------
 

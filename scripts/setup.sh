@@ -3,10 +3,12 @@
 # missing system packages; elsewhere it says what to install. Quick and silent when all is there.
 #
 #   setup.sh          all tools, also those of the benchmarks
-#   setup.sh build    what compiling and testing needs: no Python
+#   setup.sh test     what testing needs: also Python and Java, for other programs' readers
+#   setup.sh build    what compiling needs: neither of these
 set -euo pipefail
 
 rust_wanted="1.94"
+java_wanted=17
 
 # --- What is missing -----------------------------------------------------------------------------
 
@@ -27,10 +29,22 @@ from importlib.machinery import PathFinder
 sys.exit(not all(map(PathFinder.find_spec, ["venv", "ensurepip"])))' 2>/dev/null
 }
 
+# On some systems `java` is there and only says that there is none. It tells its version as
+# `openjdk version "17.0.15" …`.
+runs_java() {
+    has java || return 1
+    local version
+    version=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1)
+    [ "${version:-0}" -ge "$java_wanted" ]
+}
+
 missing=()
 compiles_c || missing+=(compiler)
 has make || missing+=(make)
-[ "${1:-all}" = build ] || makes_environments || missing+=(python)
+if [ "${1:-all}" != build ]; then
+    makes_environments || missing+=(python)
+    runs_java || missing+=(java)
+fi
 
 # --- System packages -----------------------------------------------------------------------------
 
@@ -41,12 +55,16 @@ packages() {
         case "$manager:$thing" in
             apt-get:compiler) echo gcc libc6-dev ;;
             apt-get:python) echo python3 python3-venv ;;
+            apt-get:java) echo openjdk-17-jre-headless ;;
             dnf:compiler) echo gcc glibc-devel ;;
             dnf:python) echo python3 ;;
+            dnf:java) echo java-17-openjdk-headless ;;
             apk:compiler) echo gcc musl-dev ;;
             apk:python) echo python3 ;;
+            apk:java) echo openjdk17-jre-headless ;;
             pacman:compiler) echo gcc ;;
             pacman:python) echo python ;;
+            pacman:java) echo jre17-openjdk-headless ;;
             *:make) echo make ;;
         esac
     done | tr '\n' ' '
@@ -58,7 +76,8 @@ say_what_to_install() {
         case "$thing" in
             compiler) echo "A C compiler with the headers of the C library is missing." >&2 ;;
             make) echo "make is missing." >&2 ;;
-            python) echo "Python 3 with venv is missing; the benchmarks need it." >&2 ;;
+            python) echo "Python 3 with venv is missing; tests and benchmarks need it." >&2 ;;
+            java) echo "Java $java_wanted or later is missing; PySpark needs it." >&2 ;;
         esac
     done
     if has apt-get; then
@@ -70,7 +89,7 @@ say_what_to_install() {
     elif has pacman; then
         echo "Install with: sudo pacman -S $(packages pacman)" >&2
     elif [ "$(uname -s)" = Darwin ]; then
-        echo "Install with: xcode-select --install" >&2
+        echo "Install with: xcode-select --install, and Java with: brew install openjdk@17" >&2
     fi
 }
 

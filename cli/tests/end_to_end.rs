@@ -18,6 +18,8 @@ mod random;
 #[path = "support/sandbox.rs"]
 mod sandbox;
 
+#[path = "end_to_end/archive.rs"]
+mod archive;
 #[path = "end_to_end/chess.rs"]
 mod chess;
 #[path = "end_to_end/demo.rs"]
@@ -34,6 +36,8 @@ mod landing;
 mod project;
 #[path = "end_to_end/quarantine.rs"]
 mod quarantine;
+#[path = "end_to_end/query.rs"]
+mod query;
 
 /// Some of the data sets are too large for a small machine's memory.
 const SANDBOXES_IN_MEMORY: bool = false;

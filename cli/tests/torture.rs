@@ -20,14 +20,20 @@ mod random;
 #[path = "support/sandbox.rs"]
 mod sandbox;
 
+#[path = "torture/archive.rs"]
+mod archive;
 #[path = "torture/concurrent.rs"]
 mod concurrent;
 #[path = "torture/failpoints.rs"]
 mod failpoints;
 #[path = "torture/http.rs"]
 mod http;
+#[path = "torture/interleavings.rs"]
+mod interleavings;
 #[path = "torture/kills.rs"]
 mod kills;
+#[path = "torture/watch.rs"]
+mod watch;
 
 /// Thousands of commits: without waiting for a disk at each.
 const SANDBOXES_IN_MEMORY: bool = true;

@@ -115,3 +115,14 @@ pub(crate) fn whole_event(line: &[u8]) -> Option<Value> {
     let event: Value = serde_json::from_slice(line).ok()?;
     (event.get("platform").is_some() || event.get("app_version").is_some()).then_some(event)
 }
+
+/// The day of a whole event, such as `2026-01-31`.
+pub(crate) fn event_day(line: &[u8]) -> Option<String> {
+    match &whole_event(line)?["event_time"] {
+        Value::String(time) => Some(time[..10].to_owned()),
+        time => {
+            let time = chrono::DateTime::from_timestamp_millis(time.as_i64()?)?;
+            Some(time.date_naive().to_string())
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::array::AsArray;
 use arrow::buffer::Buffer;
@@ -39,14 +39,16 @@ pub(crate) fn assert_exactly_once(sandbox: &Sandbox, dataset: &Dataset, sent: Se
         }
     }
     assert_same_keys(hot_keys(sandbox), &dataset.keys.events, "hot store", what);
-    assert_same_keys(landed_keys(sandbox), &dataset.keys.events, "landing", what);
-    let counted: Vec<(String, String, u64)> = dataset
-        .truth
-        .events
-        .iter()
-        .map(|count| (count.event_type.clone(), count.event_date.clone(), count.rows))
-        .collect();
+    assert_same_keys(event_keys(sandbox), &dataset.keys.events, "events.envelope", what);
+    let counted = true_days(dataset);
     assert_eq!(ledger_days(sandbox), counted, "rows by type and day in the ledger, {what}");
+    // Past every query: what is in landing, and how much must be in the archive.
+    let landed = landed_keys(sandbox);
+    let archived = number(sandbox, "SELECT coalesce(sum(\"rows\"), 0) FROM meta_archive_days");
+    assert_eq!(landed.len() as u64 + archived as u64, expected.landed, "both places, {what}");
+    let in_landing: BTreeSet<String> = landed.iter().cloned().collect();
+    assert!(in_landing.is_subset(&dataset.keys.events), "landing, {what}");
+    assert_same_keys(landed, &in_landing, "landing", what);
     for (table, key, expected) in [
         ("fact_purchase", "event_id", &dataset.keys.purchases),
         ("fact_ad_impression", "event_id", &dataset.keys.ad_impressions),
@@ -119,8 +121,13 @@ pub(crate) fn number(sandbox: &Sandbox, sql: &str) -> i64 {
 
 /// Texts of one column of a table, in any order.
 fn column(sandbox: &Sandbox, table: &str, column: &str) -> Vec<String> {
+    texts(sandbox, &format!("SELECT {column} FROM {table}"))
+}
+
+/// Texts that a query of the warehouse's database gives.
+fn texts(sandbox: &Sandbox, sql: &str) -> Vec<String> {
     let connection = warehouse(sandbox);
-    let mut query = connection.prepare(&format!("SELECT {column} FROM {table}")).unwrap();
+    let mut query = connection.prepare(sql).unwrap();
     query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
@@ -131,10 +138,18 @@ pub(crate) fn hot_keys(sandbox: &Sandbox) -> Vec<String> {
     query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
-/// Identifiers of the rows in the segments that the ledger lists.
+/// Identifiers of all events, wherever they lie.
+fn event_keys(sandbox: &Sandbox) -> Vec<String> {
+    let rows = sandbox.query("SELECT event_id FROM events.envelope");
+    rows.iter().map(|row| row["event_id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Identifiers of the rows in the segments that the ledger lists and that are not in the archive.
 pub(crate) fn landed_keys(sandbox: &Sandbox) -> Vec<String> {
     let mut keys = Vec::new();
-    for name in segment_names(sandbox) {
+    for name in
+        texts(sandbox, "SELECT name FROM meta_segments WHERE archived_at IS NULL ORDER BY sequence")
+    {
         let file = fs::read(sandbox.data().join("landing").join(&name)).unwrap();
         for section in read_directory(&file).unwrap() {
             keys.extend(section_keys(&file, &section));
@@ -157,24 +172,96 @@ fn section_keys(file: &[u8], section: &Section) -> Vec<String> {
     keys
 }
 
-/// The segments that the ledger lists, in commit order.
+/// The segments that the ledger lists, in commit order; some may be in the archive too.
 pub(crate) fn segment_names(sandbox: &Sandbox) -> Vec<String> {
-    let connection = warehouse(sandbox);
-    let mut query = connection.prepare("SELECT name FROM meta_segments ORDER BY sequence").unwrap();
-    query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    texts(sandbox, "SELECT name FROM meta_segments ORDER BY sequence")
 }
 
-/// Rows by event type and day as the ledger counts them.
-fn ledger_days(sandbox: &Sandbox) -> Vec<(String, String, u64)> {
+/// Rows by event type and day, such as `2026-01-31`; sorted.
+pub(crate) type DayCounts = Vec<(String, String, u64)>;
+
+/// Rows by event type and day as the simulator counts them.
+pub(crate) fn true_days(dataset: &Dataset) -> DayCounts {
+    let counts = dataset.truth.events.iter();
+    counts.map(|count| (count.event_type.clone(), count.event_date.clone(), count.rows)).collect()
+}
+
+/// Rows by event type and day as the ledger counts them at one instant, in landing and archive.
+pub(crate) fn ledger_days(sandbox: &Sandbox) -> DayCounts {
     let connection = warehouse(sandbox);
     let mut query = connection
         .prepare(
-            "SELECT event_type, date(event_date * 86400, 'unixepoch'), sum(\"rows\") \
-             FROM meta_section_days GROUP BY 1, 2 ORDER BY 1, 2",
+            "SELECT event_type, date(event_date * 86400, 'unixepoch'), sum(\"rows\") FROM ( \
+             SELECT event_type, event_date, \"rows\" FROM meta_section_days \
+             JOIN meta_segments USING (sequence) WHERE archived_at IS NULL UNION ALL \
+             SELECT event_type, event_date, \"rows\" FROM meta_archive_days) \
+             GROUP BY 1, 2 ORDER BY 1, 2",
         )
         .unwrap();
     let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
     rows.map(Result::unwrap).collect()
+}
+
+/// Rows by event type and day as queries count them, in `events.envelope` and in the tables of the
+/// types alike. Fails if an event is there twice.
+pub(crate) fn queried_days(sandbox: &Sandbox) -> DayCounts {
+    let whole = day_counts(&sandbox.query(
+        "SELECT event_type, CAST(event_date AS VARCHAR) AS day, count(*) AS found, \
+         count(DISTINCT event_id) AS events FROM events.envelope GROUP BY 1, 2 ORDER BY 1, 2",
+    ));
+    let types: BTreeSet<&str> = whole.iter().map(|(event_type, ..)| event_type.as_str()).collect();
+    if !types.is_empty() {
+        let parts: Vec<String> = types
+            .iter()
+            .map(|name| {
+                format!(
+                    "SELECT '{name}' AS event_type, CAST(event_date AS VARCHAR) AS day, \
+                     count(*) AS found, count(DISTINCT event_id) AS events \
+                     FROM events.{name} GROUP BY 2"
+                )
+            })
+            .collect();
+        let sql = format!("{} ORDER BY 1, 2", parts.join(" UNION ALL "));
+        assert_eq!(day_counts(&sandbox.query(&sql)), whole, "events.<type> and events.envelope");
+    }
+    whole
+}
+
+fn day_counts(rows: &[serde_json::Value]) -> DayCounts {
+    let counts = rows.iter().map(|row| {
+        assert_eq!(row["found"], row["events"], "an event is there several times: {row}");
+        let text = |name: &str| row[name].as_str().unwrap().to_owned();
+        (text("event_type"), text("day"), row["found"].as_u64().unwrap())
+    });
+    counts.collect()
+}
+
+/// Files below a folder of the data folder whose names end so, sorted.
+pub(crate) fn files_below(sandbox: &Sandbox, folder: &str, ending: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    collect_files(&sandbox.data().join(folder), &mut files);
+    files.retain(|path| path.to_str().unwrap().ends_with(ending));
+    files.sort();
+    files
+}
+
+/// The data files of the archive, also those that no version of a table has any more.
+pub(crate) fn archive_files(sandbox: &Sandbox) -> Vec<PathBuf> {
+    let mut files = files_below(sandbox, "archive", ".parquet");
+    files.retain(|path| !path.to_str().unwrap().contains("_delta_log"));
+    files
+}
+
+fn collect_files(folder: &Path, files: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect_files(&path, files);
+        } else {
+            files.push(path);
+        }
+    }
 }
 
 /// A table of the star schema: its rows as texts, sorted.

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) 
 /// An installation: a data folder, a project, and room for other files.
 pub(crate) struct Sandbox {
     /// Shared with the same installation under another project.
-    folder: Rc<TempDir>,
+    folder: Arc<TempDir>,
     project: PathBuf,
 }
 
@@ -77,13 +77,13 @@ impl Sandbox {
 
     /// An empty installation of the project in this folder.
     pub(crate) fn with_project(project: &Path) -> Self {
-        let folder = Rc::new(tempfile::tempdir_in(sandbox_root()).unwrap());
+        let folder = Arc::new(tempfile::tempdir_in(sandbox_root()).unwrap());
         Self { folder, project: project.to_path_buf() }
     }
 
     /// The same installation under another project.
     pub(crate) fn with_other_project(&self, project: &Path) -> Self {
-        Self { folder: Rc::clone(&self.folder), project: project.to_path_buf() }
+        Self { folder: Arc::clone(&self.folder), project: project.to_path_buf() }
     }
 
     /// An installation of the bundled project with a copy of another's data.
@@ -183,6 +183,22 @@ impl Sandbox {
         self.succeed(&["etl", "run"]);
     }
 
+    /// The rows of a query.
+    pub(crate) fn query(&self, sql: &str) -> Vec<Value> {
+        let arguments = ["query", "--format", "ndjson", "--query-max-rows", "0", sql];
+        let lines = self.succeed(&arguments).stdout;
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Moves to the archive what every model has read, however young it is, unless the flags say
+    /// otherwise; removes from landing at once what is safely there. Nobody may be reading. Returns the report.
+    pub(crate) fn archive(&self, flags: &[&str]) -> Value {
+        let mut arguments = vec!["archive", "--archive-grace", "0s", "--format", "json"];
+        arguments.extend(["--archive-after", "0s"]);
+        arguments.extend(flags);
+        self.succeed(&arguments).json()
+    }
+
     /// What `questlake status` says.
     pub(crate) fn status(&self) -> Value {
         self.succeed(&["status", "--format", "json"]).json()
@@ -191,7 +207,7 @@ impl Sandbox {
 
 /// Where sandboxes are made. Small ones that are not to wait for a disk lie in memory, where the
 /// system has such a folder: a process that is killed loses nothing there that it has written.
-fn sandbox_root() -> PathBuf {
+pub(crate) fn sandbox_root() -> PathBuf {
     let memory = Path::new("/dev/shm");
     if crate::SANDBOXES_IN_MEMORY && memory.is_dir() {
         return memory.to_path_buf();
