@@ -24,7 +24,7 @@ def simulated(settings: Settings, players: int, days: int) -> Path:
     """A file with the events of so many players and days, without faults."""
     folder = settings.cache / "events"
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{players}-players-{days}-days-{_simulator_version(settings)}.ndjson"
+    file = folder / f"{players}-players-{days}-days-{simulator_version(settings)}.ndjson"
     if not file.exists():
         progress(f"simulating {players} players on {days} days …")
         unfinished = file.with_suffix(".tmp")
@@ -40,7 +40,7 @@ def simulate_command(settings: Settings, players: int, days: int, output: Path) 
     ]  # fmt: skip
 
 
-def _simulator_version(settings: Settings) -> str:
+def simulator_version(settings: Settings) -> str:
     """Changes with the simulator, so that its files are made anew."""
     sources = settings.project / "ingest"
     digest = hashlib.sha256(START.encode())

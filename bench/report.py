@@ -27,7 +27,11 @@ class Row:
     peers: dict[str, float]
     aim: float
     lower_is_better: bool = False
+    # Something that no time makes up for, such as a wrong answer; the note says what.
+    failed: bool = False
     note: str = ""
+    # A table of its own below the others, with a heading.
+    appendix: list[list[str]] = field(default_factory=list)
     details: dict = field(default_factory=dict)
 
     def best(self) -> tuple[str, float] | None:
@@ -46,6 +50,8 @@ class Row:
         return self.questlake / best[1]
 
     def is_met(self) -> bool:
+        if self.failed:
+            return False
         if self.best() is None and self.lower_is_better:
             return self.questlake <= self.aim
         return self.ratio() >= self.aim
@@ -67,18 +73,23 @@ def table(rows: list[Row]) -> str:
     for row in rows:
         peers = ", ".join(f"{name} {number(value)}" for name, value in row.peers.items())
         ratio = f"{row.ratio():.2f} ×" if row.peers else ""
-        met = "met" if row.is_met() else "SHORT"
+        met = "met" if row.is_met() else "FAILED" if row.failed else "SHORT"
         lines.append(
             [row.name, row.unit, number(row.questlake), peers, ratio, row.aim_text(), met]
         )
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    lines.insert(1, ["-" * width for width in widths])
-    text = "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
-        for line in lines
-    )
     notes = [f"{row.name}: {row.note}" for row in rows if row.note]
-    return "\n".join([text, "", *notes])
+    appendices = [f"\n{aligned(row.appendix)}" for row in rows if row.appendix]
+    return "\n".join([aligned(lines), "", *notes, *appendices])
+
+
+def aligned(lines: list[list[str]]) -> str:
+    """A table with a heading."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    ruled = [lines[0], ["-" * width for width in widths], *lines[1:]]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in ruled
+    )
 
 
 def machine() -> dict:
@@ -107,6 +118,15 @@ def _output(*command: str) -> str:
     return ended.stdout.strip() if ended.returncode == 0 else ""
 
 
+def _first_error_line(*command: str) -> str:
+    """Java tells its version there."""
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:
+        return ""
+    return ended.stderr.partition("\n")[0]
+
+
 def versions() -> dict:
     import sqlite3
 
@@ -114,7 +134,8 @@ def versions() -> dict:
         "python": platform.python_version(),
         "python_sqlite": sqlite3.sqlite_version,
         "rustc": _output("rustc", "--version"),
-        **{name: version(name) for name in ("duckdb", "polars", "pyarrow")},
+        **{name: version(name) for name in ("duckdb", "polars", "pyarrow", "pyspark")},
+        "java": _first_error_line("java", "-version"),
     }
 
 
@@ -127,10 +148,11 @@ def save(settings: Settings, rows: list[Row], host: dict) -> Path:
         "machine": host,
         "versions": versions(),
         "events": settings.events,
+        "adhoc_events": settings.adhoc_events,
         "repeat": settings.repeat,
         "rows": [
             {
-                **asdict(row),
+                **{name: value for name, value in asdict(row).items() if name != "appendix"},
                 "best_peer": (row.best() or (None,))[0],
                 "ratio": row.ratio() if row.peers else None,
                 "met": row.is_met(),

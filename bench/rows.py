@@ -1,11 +1,12 @@
 """The rows of the benchmark: each function measures one thing and returns its lines."""
 
 import datetime
-import shutil
-import sqlite3
 from pathlib import Path
 
 import data
+from adhoc_rows import adhoc
+from archive_rows import archive
+from installation import checkpoint, copy_of, fresh_folder, ingested, questlake
 from measure import Run, median, progress, run, run_script
 from report import Row
 from settings import Settings
@@ -74,7 +75,7 @@ def ingest(settings: Settings) -> list[Row]:
     """File to sealed segments, hot store and ledger, beside SQLite's own copy of the hot store."""
     file = data.simulated(settings, data.players_for(settings.events, data.EVENTS_PER_MONTH), 30)
     progress("ingest …")
-    loaded = _ingested(settings, file)
+    loaded = ingested(settings, file)
     progress("ingest: copying the documents with SQLite …")
     copied, _ = run_script("copy_hot.py", loaded.folder / "hot.db", settings.work / "copy.db")
     return [
@@ -96,43 +97,18 @@ def ingest(settings: Settings) -> list[Row]:
     ]
 
 
-class _Loaded:
-    def __init__(self, folder: Path, events: int, ended: Run) -> None:
-        self.folder = folder
-        self.events = events
-        self.ended = ended
-
-
-_kept_ingest: dict[Path, _Loaded] = {}
-
-
-def _ingested(settings: Settings, file: Path) -> _Loaded:
-    """The file in a fresh data folder; the rows of one run share it."""
-    if file not in _kept_ingest:
-        folder = _fresh_folder(settings, "loaded")
-        data.warm(file)
-        ended = _questlake(settings, folder, "ingest", "--format", "json", "--file", file)
-        totals = data.last_json(ended.output)["totals"]
-        if totals["landed"] != totals["consumed"]:
-            raise SystemExit(f"simulated events did not all land: {totals}")
-        _kept_ingest[file] = _Loaded(folder, totals["landed"], ended)
-    return _kept_ingest[file]
-
-
 def etl(settings: Settings) -> list[Row]:
     """Landing to star schema in SQLite: every model of the project, from nothing."""
     file = data.simulated(settings, data.players_for(settings.events, data.EVENTS_PER_MONTH), 30)
     progress("etl: ingesting …")
-    loaded = _ingested(settings, file)
+    loaded = ingested(settings, file)
     runs = []
     for _ in range(settings.repeat):
         progress("etl: Questlake …")
-        folder = _fresh_folder(settings, "etl")
-        shutil.copy(loaded.folder / "warehouse.db", folder / "warehouse.db")
-        (folder / "landing").symlink_to(loaded.folder / "landing")
-        runs.append(_questlake(settings, folder, "etl", "run", "--format", "json"))
+        folder = copy_of(settings, loaded.folder, "etl")
+        runs.append(questlake(settings, folder, "etl", "run", "--format", "json"))
     warehouse = folder / "warehouse.db"
-    _checkpoint(warehouse)
+    checkpoint(warehouse)
     parquet = data.as_parquet(settings, file)
     peers: dict[str, float] = {}
     details: dict[str, object] = {
@@ -205,16 +181,16 @@ def growth(settings: Settings) -> list[Row]:
     history: dict[str, list[Path]] = {"short": [recent], "long": [older, recent]}
     for length, files in history.items():
         progress(f"growth: loading the {length} history …")
-        folder = _fresh_folder(settings, f"growth-{length}")
-        _questlake(settings, folder, "ingest", "--file", *files)
-        _questlake(settings, folder, "etl", "run")
+        folder = fresh_folder(settings, f"growth-{length}")
+        questlake(settings, folder, "ingest", "--file", *files)
+        questlake(settings, folder, "etl", "run")
         steps[length] = {"ingest": [], "etl run": []}
         for increment in increments:
             progress(f"growth: one more day after the {length} history …")
             steps[length]["ingest"].append(
-                _questlake(settings, folder, "ingest", "--file", increment)
+                questlake(settings, folder, "ingest", "--file", increment)
             )
-            steps[length]["etl run"].append(_questlake(settings, folder, "etl", "run"))
+            steps[length]["etl run"].append(questlake(settings, folder, "etl", "run"))
     rows = []
     for step in ("ingest", "etl run"):
         times = {
@@ -257,15 +233,15 @@ def job(settings: Settings) -> list[Row]:
     """Simulate, ingest, transform and verify a million events, each by its own command."""
     events = min(JOB_EVENTS, settings.events)
     players = data.players_for(events, data.EVENTS_PER_MONTH) + 1
-    folder = _fresh_folder(settings, "job")
+    folder = fresh_folder(settings, "job")
     file, truth = folder / "events.ndjson", folder / "truth.json"
     progress("job …")
     simulation = [*data.simulate_command(settings, players, 30, file), "--truth", truth]
     ended = {
         "simulate": run(simulation),
-        "ingest": _questlake(settings, folder, "ingest", "--file", file),
-        "etl run": _questlake(settings, folder, "etl", "run"),
-        "verify": _questlake(settings, folder, "verify", "--truth", truth),
+        "ingest": questlake(settings, folder, "ingest", "--file", file),
+        "etl run": questlake(settings, folder, "etl", "run"),
+        "verify": questlake(settings, folder, "verify", "--truth", truth),
     }
     peak = max(step.peak_mib for step in ended.values())
     steps = ", ".join(f"{name} {step.seconds:.1f} s" for name, step in ended.items())
@@ -300,25 +276,12 @@ def job(settings: Settings) -> list[Row]:
     ]
 
 
-def _questlake(settings: Settings, folder: Path, *arguments: object) -> Run:
-    return run(
-        [settings.questlake, "--project", settings.project, "--data", folder, *arguments],
-        QUESTLAKE_LOG="warn",
-    )
-
-
-def _fresh_folder(settings: Settings, name: str) -> Path:
-    folder = settings.work / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
-
-
-def _checkpoint(database: Path) -> None:
-    """Brings what is in the write-ahead log into the file, so that others may read it alone."""
-    connection = sqlite3.connect(database)
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
-
-
-ALL = {"decode": decode, "ingest": ingest, "etl": etl, "growth": growth, "job": job}
+ALL = {
+    "decode": decode,
+    "ingest": ingest,
+    "etl": etl,
+    "archive": archive,
+    "adhoc": adhoc,
+    "growth": growth,
+    "job": job,
+}

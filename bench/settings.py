@@ -13,6 +13,7 @@ class Settings:
     cache: Path
     work: Path
     events: int
+    adhoc_events: int
     repeat: int
     rows: list[str]
 
@@ -26,6 +27,7 @@ def from_environment() -> Settings:
         cache=cache,
         work=Path(os.environ.get("BENCH_WORK", cache / "work")),
         events=int(os.environ.get("BENCH_EVENTS", "5700000")),
+        adhoc_events=int(os.environ.get("BENCH_ADHOC_EVENTS", "20000000")),
         repeat=int(os.environ.get("BENCH_REPEAT", "3")),
-        rows=os.environ.get("BENCH_ROWS", "decode ingest etl growth job").split(),
+        rows=os.environ.get("BENCH_ROWS", "decode ingest etl archive adhoc growth job").split(),
     )
