@@ -2,7 +2,7 @@
 //!
 //! All queries of a process share one memory pool, apart from the pipeline's, so that an analyst
 //! cannot starve a load. The pool is smaller than `query.memory_limit`: what operators reserve is
-//! not all that a process holds. A third is left for batches on their way between operators, for
+//! not all that a process holds. A third, and 96 MiB at least, is left for batches on their way between operators, for
 //! what is being read, and for what the allocator keeps.
 //!
 //! The pool is fair: each operator that can spill may take an equal share, and spills beyond it.
@@ -27,8 +27,11 @@ use crate::settings::{ByteSize, QuerySettings};
 /// Consumers named in the error when the memory limit is reached.
 const REPORTED_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
 
-/// Least memory that is left outside of the pool.
-const LEAST_HEADROOM: usize = 32 << 20;
+/// Least memory that is left outside of the pool: what the program takes before it does anything.
+const LEAST_HEADROOM: usize = 96 << 20;
+
+/// Least memory of the pool.
+const LEAST_POOL: usize = 32 << 20;
 
 /// Memory of the pool that one more partition should bring along.
 const MEMORY_PER_PARTITION: usize = 16 << 20;
@@ -114,7 +117,7 @@ pub(super) enum Attempt {
 
 /// Bytes of the pool under a limit for the process.
 fn pool_size(limit: usize) -> usize {
-    limit.saturating_sub((limit / 3).max(LEAST_HEADROOM)).max(8 << 20)
+    limit.saturating_sub((limit / 3).max(LEAST_HEADROOM)).max(LEAST_POOL)
 }
 
 /// Rows per batch: small pools cannot afford wide ones.
@@ -139,7 +142,7 @@ mod tests {
     fn the_pool_leaves_room() {
         assert_eq!(pool_size(64 << 20), 32 << 20);
         assert_eq!(pool_size(600 << 20), 400 << 20);
-        assert_eq!(pool_size(1 << 20), 8 << 20);
+        assert_eq!(pool_size(256 << 20), 160 << 20);
         assert_eq!(batch_rows(32 << 20), 2048);
         assert_eq!(batch_rows(1 << 30), 8192);
         assert_eq!(merge_reservation(32 << 20, 2), 1 << 20);

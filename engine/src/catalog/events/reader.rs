@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, StringArray,
-    new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, MutableArrayData, RecordBatch, RecordBatchOptions,
+    StringArray, make_array, new_null_array,
 };
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Date32Type, SchemaRef};
@@ -73,11 +73,12 @@ impl PartitionStream for SectionReader {
         builder.spawn(async move {
             for source in sources.iter() {
                 for batch in read_section(&*landing, &schema, source, days.as_deref()).await? {
-                    // Slices share their memory; operators above count on bounded batches.
+                    // A slice would keep its whole section in memory, with columns that nobody wants,
+                    // for as long as a sort above holds it.
                     let mut start = 0;
                     while start < batch.num_rows() {
                         let rows = batch_rows.min(batch.num_rows() - start);
-                        if sender.send(Ok(batch.slice(start, rows))).await.is_err() {
+                        if sender.send(Ok(copy_rows(&batch, start, rows)?)).await.is_err() {
                             return Ok(());
                         }
                         start += rows;
@@ -88,6 +89,19 @@ impl PartitionStream for SectionReader {
         });
         builder.build()
     }
+}
+
+/// Some rows of a batch, in memory of their own.
+fn copy_rows(batch: &RecordBatch, start: usize, rows: usize) -> Result<RecordBatch, ArrowError> {
+    let copy = |column: &ArrayRef| -> Result<ArrayRef, ArrowError> {
+        let data = column.to_data();
+        let mut copy = MutableArrayData::new(vec![&data], false, rows);
+        copy.try_extend(0, start, start + rows)?;
+        Ok(make_array(copy.freeze()))
+    };
+    let columns = batch.columns().iter().map(copy).collect::<Result<_, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(batch.schema(), columns, &options)
 }
 
 async fn read_section(
