@@ -10,7 +10,7 @@ from settings import Settings
 
 # A player of the bundled personas sends about so many events in the first 30 days, and in a year.
 EVENTS_PER_MONTH = 228
-EVENTS_PER_YEAR = 440
+EVENTS_PER_YEAR = 1960
 
 # In the past on any machine: events of the future would be quarantined.
 START = "2024-01-01"
