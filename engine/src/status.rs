@@ -166,15 +166,7 @@ impl Engine {
         let landing = landing_status(&segments, latest_sequence);
         let hot = stores.hot.count().await;
         let listed = stores.landing.list().await;
-        let archived = stores.archive.event_types().await;
-        let archive_error = match archived {
-            Err(error) => Some(error.to_string()),
-            Ok(found) => archive
-                .tables
-                .keys()
-                .find(|event_type| !found.contains(event_type))
-                .map(|event_type| format!("the table of {event_type} is missing")),
-        };
+        let archive_error = self.archive_fault(&archive).await;
         let health = |store, name, error: Option<String>| StoreStatus {
             store,
             name,
@@ -206,6 +198,18 @@ impl Engine {
             hot: HotStatus { events: hot.ok() },
             stores: store_states,
         })
+    }
+
+    /// What is wrong with the archive, if anything shows without reading it.
+    async fn archive_fault(&self, archive: &ArchiveState) -> Option<String> {
+        for event_type in archive.tables.keys() {
+            match self.stores.archive.has_table(event_type).await {
+                Ok(true) => {}
+                Ok(false) => return Some(format!("the table of {event_type} is missing")),
+                Err(error) => return Some(error.to_string()),
+            }
+        }
+        None
     }
 
     pub(crate) async fn model_states(

@@ -10,7 +10,7 @@ use crate::failpoint;
 use crate::pipeline::Engine;
 use crate::stores::archive::DayDigests;
 use crate::stores::error::{StoreError, StoreErrorKind};
-use crate::stores::ledger::archived::ArchivedSegment;
+use crate::stores::ledger::SegmentEntry;
 
 /// A document lies in the hot store before its segment is committed, and at most so long.
 const LONGEST_BATCH: Duration = Duration::from_secs(24 * 60 * 60);
@@ -26,11 +26,11 @@ impl Engine {
         if !segments.is_empty() {
             self.verify_archived(&segments).await?;
             for segment in &segments {
-                self.stores.landing.remove(&segment.entry.segment.name).await?;
-                report.pruned_bytes += segment.entry.segment.bytes;
+                self.stores.landing.remove(&segment.segment.name).await?;
+                report.pruned_bytes += segment.segment.bytes;
             }
             pass("archive.after_remove", &self.stores.landing.name())?;
-            let sequences = segments.iter().map(|segment| segment.entry.sequence).collect();
+            let sequences = segments.iter().map(|segment| segment.sequence).collect();
             ledger.forget_segments(sequences).await?;
             pass("archive.after_forget", &ledger.name())?;
             report.pruned_segments = segments.len() as u64;
@@ -48,9 +48,9 @@ impl Engine {
 
     /// Reads the archive's days that these segments have rows of, and compares them with what the
     /// ledger says they hold.
-    async fn verify_archived(&self, segments: &[ArchivedSegment]) -> Result<(), ArchiveError> {
+    async fn verify_archived(&self, segments: &[SegmentEntry]) -> Result<(), ArchiveError> {
         let mut touched: BTreeMap<&str, BTreeSet<i32>> = BTreeMap::new();
-        for section in segments.iter().flat_map(|segment| &segment.entry.segment.sections) {
+        for section in segments.iter().flat_map(|segment| &segment.segment.sections) {
             let days = touched.entry(&section.event_type).or_default();
             days.extend(section.rows_by_date.keys());
         }

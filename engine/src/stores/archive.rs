@@ -131,23 +131,14 @@ impl Archive {
         runtime.register_object_store(self.scan_url.as_ref(), Arc::clone(&self.store));
     }
 
-    /// The event types that have a table, in order.
-    pub async fn event_types(&self) -> StoreResult<Vec<String>> {
-        let listed = self
-            .store
-            .list_with_delimiter(Some(&self.root))
-            .await
-            .map_err(|error| failed(&self.name, "list the tables", error))?;
-        let mut names = Vec::new();
-        for folder in listed.common_prefixes {
-            if let Some(name) = folder.filename()
-                && self.existing_table(name, None).await?.is_some()
-            {
-                names.push(name.to_owned());
-            }
-        }
-        names.sort();
-        Ok(names)
+    /// Whether an event type has a table.
+    pub async fn has_table(&self, event_type: &str) -> StoreResult<bool> {
+        let entries = self.root.clone().join(event_type).join("_delta_log");
+        let first = self.store.list(Some(&entries)).next().await.transpose();
+        let first = first.map_err(|error| {
+            failed(&self.name, format!("look for the table of {event_type}"), error)
+        })?;
+        Ok(first.is_some())
     }
 
     /// The table of an event type at `version`, or at its latest; `None` if there is no table yet.
@@ -158,9 +149,7 @@ impl Archive {
     ) -> StoreResult<Option<ArchiveTable>> {
         let log = self.log(event_type)?;
         let operation = || format!("open the table of {event_type}");
-        let entries = self.root.clone().join(event_type).join("_delta_log");
-        let first = self.store.list(Some(&entries)).next().await;
-        if first.transpose().map_err(|error| failed(&self.name, operation(), error))?.is_none() {
+        if !self.has_table(event_type).await? {
             return Ok(None);
         }
         let version = version.and_then(|version| u64::try_from(version).ok());

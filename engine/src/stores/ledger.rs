@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use super::error::StoreResult;
 use super::hot::PhysicalKey;
 use super::landing::segment::Section;
-use archived::{ArchiveCommit, ArchiveState, ArchivedSegment, History};
+use archived::{ArchiveCommit, ArchiveState, History};
 
 /// The right to read one partition, until somebody else claims it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -284,7 +284,7 @@ pub trait Ledger: Send + Sync {
 
     /// The segments that are in the archive since `before` (milliseconds since 1970, UTC) or
     /// earlier, and whose files are not removed yet.
-    async fn archived_segments(&self, before: i64) -> StoreResult<Vec<ArchivedSegment>>;
+    async fn archived_segments(&self, before: i64) -> StoreResult<Vec<SegmentEntry>>;
 
     /// When the oldest segment that is not forgotten was committed (milliseconds since 1970, UTC).
     async fn oldest_segment_at(&self) -> StoreResult<Option<i64>>;

@@ -31,15 +31,6 @@ pub struct VacuumReport {
     pub files_kept: u64,
 }
 
-impl VacuumReport {
-    /// Adds what was done elsewhere.
-    pub fn merge(&mut self, other: Self) {
-        self.files_removed += other.files_removed;
-        self.bytes_removed += other.bytes_removed;
-        self.files_kept += other.files_kept;
-    }
-}
-
 impl ArchiveTable {
     /// Removes files that left the table, or never came into it, longer than `older_than` ago.
     ///

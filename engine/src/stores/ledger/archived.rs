@@ -46,8 +46,6 @@ pub struct ArchivedTable {
 /// All commits up to one, as of one instant.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    /// The commit.
-    pub through: i64,
     /// What is in the archive.
     pub archive: ArchiveState,
     /// The segments that are not, in commit order.
@@ -63,13 +61,4 @@ pub struct ArchiveCommit {
     pub through: i64,
     /// Version of each event type's table that has new rows, and the digests of the new rows.
     pub tables: BTreeMap<String, (i64, DayDigests)>,
-}
-
-/// A segment whose rows are in the archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ArchivedSegment {
-    /// The segment.
-    pub entry: SegmentEntry,
-    /// When its rows moved (milliseconds since 1970, UTC).
-    pub archived_at: i64,
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
 
-use super::archived::{ArchiveCommit, ArchiveState, ArchivedSegment, History};
+use super::archived::{ArchiveCommit, ArchiveState, History};
 use super::{
     BatchCommit, Claim, ContentMark, Counts, Ledger, LedgerSnapshot, PartitionStatus,
     PositionAdvance, QuarantineEntry, QuarantineFilter, QuarantineGroup, QuarantineState,
@@ -155,7 +155,6 @@ impl Ledger for SqliteLedger {
                     None => read_latest_sequence(&transaction)?,
                 };
                 Ok(History {
-                    through,
                     archive: archive::read_state(&transaction)?,
                     segments: read_segments(&transaction, 0, through)?,
                 })
@@ -201,10 +200,10 @@ impl Ledger for SqliteLedger {
         .await
     }
 
-    async fn archived_segments(&self, before: i64) -> StoreResult<Vec<ArchivedSegment>> {
+    async fn archived_segments(&self, before: i64) -> StoreResult<Vec<SegmentEntry>> {
         self.database
             .read("list archived segments", move |connection| {
-                archive::read_segments(connection, before)
+                select_segments(connection, "archived_at <= ?1", [before])
             })
             .await
     }

@@ -2,13 +2,11 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{CommitFailure, select_segments};
+use super::CommitFailure;
 use crate::clock::now_millis;
 use crate::failpoint;
 use crate::stores::archive::{DayDigest, DayDigests};
-use crate::stores::ledger::archived::{
-    ArchiveCommit, ArchiveState, ArchivedSegment, ArchivedTable,
-};
+use crate::stores::ledger::archived::{ArchiveCommit, ArchiveState, ArchivedTable};
 
 pub(super) fn begin(connection: &mut Connection, through: i64) -> rusqlite::Result<i64> {
     connection.query_row(
@@ -120,23 +118,6 @@ pub(super) fn set_version(
         (event_type, transaction, version, late, now_millis()),
     )?;
     Ok(changed == 1)
-}
-
-pub(super) fn read_segments(
-    connection: &Connection,
-    before: i64,
-) -> rusqlite::Result<Vec<ArchivedSegment>> {
-    let transaction = connection.unchecked_transaction()?;
-    let entries = select_segments(&transaction, "archived_at <= ?1", [before])?;
-    let mut query =
-        transaction.prepare("SELECT archived_at FROM meta_segments WHERE sequence = ?1")?;
-    entries
-        .into_iter()
-        .map(|entry| {
-            let archived_at = query.query_row([entry.sequence], |row| row.get(0))?;
-            Ok(ArchivedSegment { entry, archived_at })
-        })
-        .collect()
 }
 
 pub(super) fn forget(connection: &mut Connection, sequences: &[i64]) -> rusqlite::Result<()> {
