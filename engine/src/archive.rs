@@ -13,6 +13,7 @@ mod upkeep;
 
 pub use upkeep::UpkeepReport;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use datafusion::common::DataFusionError;
@@ -113,8 +114,8 @@ pub struct MovedTable {
     pub event_type: String,
     /// Rows that moved.
     pub rows: u64,
-    /// Days that they belong to.
-    pub days: u64,
+    /// Days (since 1970) that they belong to.
+    pub days: BTreeSet<i32>,
 }
 
 /// What a run of the archive did.
@@ -136,6 +137,19 @@ pub struct ArchiveReport {
     pub pruned_bytes: u64,
     /// Documents that the hot store forgot.
     pub pruned_documents: u64,
+}
+
+impl ArchiveReport {
+    /// A type moves twice in a run that first ends a move which was cut off.
+    fn add(&mut self, moved: MovedTable) {
+        match self.moved.iter_mut().find(|known| known.event_type == moved.event_type) {
+            Some(known) => {
+                known.rows += moved.rows;
+                known.days.extend(moved.days);
+            }
+            None => self.moved.push(moved),
+        }
+    }
 }
 
 /// Is told of each table that has moved.

@@ -81,7 +81,8 @@ pub(crate) fn print(app: &App, report: &ArchiveReport, grace: Duration) -> Resul
             .moved
             .iter()
             .map(|table| {
-                vec![table.event_type.clone(), thousands(table.rows), thousands(table.days)]
+                let days = thousands(table.days.len() as u64);
+                vec![table.event_type.clone(), thousands(table.rows), days]
             })
             .collect();
         let total = report.moved.iter().map(|table| table.rows).sum();
@@ -150,7 +151,7 @@ fn document(report: &ArchiveReport, upkeep: &UpkeepReport) -> serde_json::Value 
     let moved: Vec<_> = report
         .moved
         .iter()
-        .map(|table| json!({ "event_type": table.event_type, "rows": table.rows, "days": table.days }))
+        .map(|table| json!({ "event_type": table.event_type, "rows": table.rows, "days": table.days.len() }))
         .collect();
     let optimized: Vec<_> = upkeep
         .optimized

@@ -10,7 +10,7 @@ use crate::inspect::{
     Sent, archive_files, assert_exactly_once, assert_same_tables, files_below, hot_keys,
     ledger_days, number, queried_days, star_tables, true_days,
 };
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Running, Sandbox};
 
 /// Removes what nobody reads, however young. Nobody may be reading.
 const VACUUM_NOW: [&str; 3] = ["--vacuum", "--archive-vacuum-after", "0s"];
@@ -161,6 +161,23 @@ fn rebuilds_read_the_archive() {
     half.succeed(&["etl", "run", "--full-refresh"]);
     assert_same_tables(&star_tables(&sandbox, false), &star_tables(&half, false), "both");
     assert_exactly_once(&half, &dataset, Sent::Once, "rebuilt from both");
+}
+
+#[test]
+fn a_move_that_was_cut_off_ends_and_what_came_since_follows() {
+    let dataset = Dataset::simulate(60, 8, 81);
+    let parts = dataset.parts(2);
+    let sandbox = Sandbox::new();
+    load(&sandbox, "first", &parts[0]);
+    let mut cut_off = sandbox.command(&["archive", "--archive-after", "0s"]);
+    cut_off.env("QUESTLAKE_FAILPOINTS", "archive.before_ledger_commit=abort@1");
+    assert!(!Running::start(&mut cut_off).finish().status.success());
+    assert_eq!(sandbox.status()["archive"]["under_way"], true);
+    load(&sandbox, "second", &parts[1]);
+    let report = sandbox.archive(&[]);
+    assert_eq!(moved_rows(&report), dataset.keys.events.len() as u64);
+    assert_eq!(number(&sandbox, "SELECT count(*) FROM meta_segments"), 0);
+    assert_exactly_once(&sandbox, &dataset, Sent::Once, "after both moves");
 }
 
 #[test]

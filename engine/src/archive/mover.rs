@@ -28,21 +28,26 @@ impl Engine {
         let ledger = &self.stores.ledger;
         let latest = ledger.latest_sequence().await?;
         let (readable, behind) = self.read_by_all(latest).await?;
-        let state = ledger.archive_state().await?;
-        // Commits move in their order, so that one number says what is where.
-        let segments = ledger.segments(state.through, readable).await?;
-        let old = segments.iter().take_while(|entry| newest_day(entry) < Some(before)).last();
-        let through = old.map_or(state.through, |entry| entry.sequence);
-        let through = ledger.begin_archive(through).await?;
-        if through > state.through {
-            self.move_through(&state, through, report, observer).await?;
-        }
-        report.through = through;
-        let left = segments.iter().filter(|entry| entry.sequence > through).count();
-        report.young = i64::try_from(left).unwrap_or(i64::MAX);
         report.waiting = latest - readable;
         report.waiting_for = behind.filter(|_| report.waiting > 0);
-        Ok(())
+        loop {
+            let state = ledger.archive_state().await?;
+            // Commits move in their order, so that one number says what is where.
+            let segments = ledger.segments(state.through, readable).await?;
+            let old = segments.iter().take_while(|entry| newest_day(entry) < Some(before)).last();
+            let wanted = old.map_or(state.through, |entry| entry.sequence);
+            let through = ledger.begin_archive(wanted).await?;
+            if through > state.through {
+                self.move_through(&state, through, report, observer).await?;
+            }
+            // A move that was cut off before ends where it was to end; what is old by now follows.
+            if through >= wanted {
+                report.through = through;
+                let left = segments.iter().filter(|entry| entry.sequence > through).count();
+                report.young = i64::try_from(left).unwrap_or(i64::MAX);
+                return Ok(());
+            }
+        }
     }
 
     /// The latest commit that every model has read, and the model that is furthest behind. A model
@@ -90,10 +95,10 @@ impl Engine {
             let moved = MovedTable {
                 event_type: event_type.clone(),
                 rows: table.1.values().map(|day| day.rows).sum(),
-                days: table.1.len() as u64,
+                days: table.1.keys().copied().collect(),
             };
             observer(&moved);
-            report.moved.push(moved);
+            report.add(moved);
             commit.tables.insert(event_type, table);
         }
         Ok(self.stores.ledger.commit_archive(commit).await?)
