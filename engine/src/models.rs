@@ -1,12 +1,14 @@
 //! Models: from SQL files to tables of the star schema, in the order of their dependencies.
 //!
 //! [`parse`] reads one file, [`graph`] orders the files, [`compile`] plans each against the tables
-//! that it reads, [`lineage`] says which columns a column comes from. Nothing is executed here, so
-//! every mistake is found before anything runs.
+//! that it reads, [`lineage`] says which columns a column comes from and [`influence`] which
+//! partitions a changed row touches. Nothing is executed here, so every mistake is found before
+//! anything runs.
 
 pub mod compile;
 pub(crate) mod errors;
 pub mod graph;
+pub mod influence;
 pub mod lineage;
 pub mod parse;
 
@@ -101,11 +103,21 @@ impl Strategy {
 pub struct StarRead {
     /// The model that is read.
     pub model: String,
+    /// The ways in which it is read.
+    pub scans: Vec<StarScan>,
+}
+
+/// One of the ways in which a model reads another table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StarScan {
     /// The columns that matter to the result.
     pub columns: BTreeSet<String>,
     /// DATE columns whose changed values name the reader's stale partitions; empty if any change
     /// makes all of the reader stale.
     pub date_columns: Vec<String>,
+    /// Whether those values are the stale partitions. If not, the partitions within the reader's
+    /// `lookback` and `lookahead` of them are stale.
+    pub exact: bool,
 }
 
 /// A model that is ready to run.
@@ -175,11 +187,13 @@ impl CompiledProject {
     pub fn watches(&self, model: &str) -> Vec<Watch> {
         let mut watches = Vec::new();
         for consumer in self.models.iter().filter(|model| !model.strategy.reads_events()) {
-            for read in consumer.reads.iter().filter(|read| read.model == model) {
+            let reads = consumer.reads.iter().filter(|read| read.model == model);
+            for scan in reads.flat_map(|read| &read.scans) {
                 watches.push(Watch {
                     consumer: consumer.name().to_owned(),
-                    used_columns: read.columns.iter().cloned().collect(),
-                    date_columns: read.date_columns.clone(),
+                    used_columns: scan.columns.iter().cloned().collect(),
+                    date_columns: scan.date_columns.clone(),
+                    exact: scan.exact,
                 });
             }
         }

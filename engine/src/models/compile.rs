@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableProvider;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::LogicalPlan;
@@ -16,9 +15,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::errors::{locate_all, span_position};
 use super::graph::order_models;
+use super::influence::{ScanInfluence, scan_influences};
 use super::lineage::{ColumnLineage, column_lineage};
 use super::parse::distinct;
-use super::{CompiledProject, Model, ModelSource, StarRead, Strategy};
+use super::{CompiledProject, Model, ModelSource, StarRead, StarScan, Strategy};
 use crate::catalog::events::{ENVELOPE_TABLE, envelope_schema};
 use crate::catalog::runtime::set_sql_options;
 use crate::catalog::{EVENTS, Namespace, STAR};
@@ -106,8 +106,9 @@ async fn compile_model(
         partition: source.header.partition.as_ref().map(|partition| partition.value.clone()),
         comment: source.header.description.clone(),
     };
-    let used = used_columns(&optimized).map_err(|error| locate_all(file, &error))?;
-    let reads = star_reads(source, &table, &lineage, &used, upstream);
+    let influences = scan_influences(&optimized, partition_place(&table))
+        .map_err(|error| locate_all(file, &error))?;
+    let reads = star_reads(source, &table, &lineage, &influences, upstream);
     let definition_hash = definition_hash(source);
     Ok(Model { source: Arc::clone(source), table, strategy, reads, lineage, definition_hash })
 }
@@ -354,56 +355,51 @@ fn check_event_partition(
     }
 }
 
-/// Per table, the columns that the optimized plan reads.
-fn used_columns(
-    plan: &LogicalPlan,
-) -> datafusion::common::Result<BTreeMap<String, BTreeSet<String>>> {
-    let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            let table = scan.table_name.table().to_owned();
-            let columns = used.entry(table).or_default();
-            columns.extend(scan.projected_schema.fields().iter().map(|field| field.name().clone()));
-            for filter in &scan.filters {
-                columns.extend(filter.column_refs().iter().map(|column| column.name.clone()));
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(used)
-}
-
-/// What the model reads of each other model, and which of its DATE columns name stale partitions.
+/// What the model reads of each other model, and which DATE columns name stale partitions.
 fn star_reads(
     source: &ModelSource,
     table: &TableDefinition,
     lineage: &[ColumnLineage],
-    used: &BTreeMap<String, BTreeSet<String>>,
+    influences: &[ScanInfluence],
     upstream: &[Arc<Model>],
 ) -> Vec<StarRead> {
-    let partition_lineage = table.partition.as_ref().and_then(|partition| {
-        let index = table.columns.iter().position(|column| column.name == *partition)?;
-        lineage.get(index).filter(|lineage| lineage.copied)
-    });
     let mut reads = Vec::new();
     for name in distinct(&source.reads_star) {
         let Some(read) = upstream.iter().find(|model| model.name() == name) else { continue };
-        let mut columns = used.get(name).cloned().unwrap_or_default();
         let mut date_columns = BTreeSet::new();
-        if let Some(lineage) = partition_lineage {
+        if let Some(lineage) = partition_place(table)
+            .and_then(|place| lineage.get(place))
+            .filter(|lineage| lineage.copied)
+        {
             for column in lineage.sources.iter().filter(|column| is_star(&column.table, name)) {
                 date_columns.insert(column.column.clone());
             }
             date_columns.extend(read.table.partition.clone());
         }
-        columns.extend(date_columns.iter().cloned());
-        reads.push(StarRead {
-            model: name.to_owned(),
-            columns,
-            date_columns: date_columns.into_iter().collect(),
-        });
+        let mut scans = Vec::new();
+        for influence in influences.iter().filter(|influence| is_star(&influence.table, name)) {
+            let mut columns = influence.columns.clone();
+            // Several columns that hold the partition hold the same day.
+            let own = influence.partition_columns.first();
+            let date_columns = match own {
+                Some(column) => vec![column.clone()],
+                None => date_columns.iter().cloned().collect(),
+            };
+            columns.extend(date_columns.iter().cloned());
+            let scan = StarScan { columns, date_columns, exact: own.is_some() };
+            if !scans.contains(&scan) {
+                scans.push(scan);
+            }
+        }
+        reads.push(StarRead { model: name.to_owned(), scans });
     }
     reads
+}
+
+/// The place of the partition column in the model's table.
+fn partition_place(table: &TableDefinition) -> Option<usize> {
+    let partition = table.partition.as_ref()?;
+    table.columns.iter().position(|column| column.name == *partition)
 }
 
 /// Whether a plan's table reference means `star.<name>`.

@@ -187,8 +187,12 @@ async fn plan_increment(
     }
     let days: BTreeSet<i32> = marks.iter().filter_map(|mark| mark.day).collect();
     let mut partitions = BTreeSet::new();
-    for day in &days {
-        partitions.extend(touched_partitions(model, *day..=*day));
+    for mark in marks {
+        match mark.day {
+            Some(day) if mark.exact => partitions.extend([day]),
+            Some(day) => partitions.extend(touched_partitions(model, day..=day)),
+            None => {}
+        }
     }
     let reason = format!("{} days changed in {}", days.len(), sources(marks));
     Ok((Action::Partitions(partitions), reason))

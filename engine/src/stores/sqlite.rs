@@ -1,7 +1,7 @@
 //! What the SQLite stores share: opening a database, running blocking work, classifying errors.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -17,6 +17,9 @@ pub struct SqliteDatabase {
     store: Arc<str>,
     path: Arc<Path>,
     writer: Arc<Mutex<Connection>>,
+    /// Held while this process writes. SQLite itself lets writers sleep and try again, which takes
+    /// longer than to wait for one's turn.
+    turn: Arc<Mutex<()>>,
 }
 
 impl SqliteDatabase {
@@ -35,7 +38,12 @@ impl SqliteDatabase {
         writer
             .pragma_update(None, "journal_mode", "WAL")
             .map_err(|error| sqlite_error(&store, "switch to the write-ahead log", error))?;
-        Ok(Self { store, path: path.into(), writer: Arc::new(Mutex::new(writer)) })
+        Ok(Self {
+            store,
+            path: path.into(),
+            writer: Arc::new(Mutex::new(writer)),
+            turn: Arc::default(),
+        })
     }
 
     /// How messages name this database.
@@ -53,16 +61,23 @@ impl SqliteDatabase {
         connect(&self.store, &self.path)
     }
 
+    /// Waits until no other connection of this process writes. A transaction that writes over a
+    /// connection of its own holds the turn until it has ended.
+    pub fn write_turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     /// Runs `work` with the shared connection on a thread where blocking is allowed.
     pub async fn with_writer<T: Send + 'static>(
         &self,
         operation: &'static str,
         work: impl FnOnce(&mut Connection) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        let writer = Arc::clone(&self.writer);
-        let store = Arc::clone(&self.store);
-        run_blocking(&store.clone(), operation, move || {
-            let mut connection = writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let database = self.clone();
+        run_blocking(&self.store, operation, move || {
+            let _turn = database.write_turn();
+            let mut connection =
+                database.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             work(&mut connection)
         })
         .await

@@ -131,6 +131,8 @@ pub struct Watch {
     /// DATE columns of this table whose old and new values name its stale days; empty if a change
     /// makes all of it stale.
     pub date_columns: Vec<String>,
+    /// Whether a change of a day touches the consumer's partition of that very day only.
+    pub exact: bool,
 }
 
 /// A mark that a model is stale.
@@ -144,6 +146,9 @@ pub struct StaleMark {
     pub source: String,
     /// The day that changed (days since 1970), or `None` if all of the model is stale.
     pub day: Option<i32>,
+    /// Whether the change touches the partition of that very day only, not those that are made of
+    /// several days.
+    pub exact: bool,
 }
 
 /// How far a model has got.
@@ -180,8 +185,6 @@ pub struct Publication {
 pub struct LoadOutcome {
     /// Rows staged.
     pub rows_staged: u64,
-    /// Rows of the table afterwards.
-    pub rows_in_table: u64,
     /// Days marked stale for the models downstream.
     pub stale_marks: u64,
 }

@@ -62,11 +62,13 @@ fn publication(mode: LoadMode, expected: Option<i64>, sequence: i64) -> Publicat
                 consumer: "mart".to_owned(),
                 used_columns: vec!["day".to_owned(), "platform".to_owned()],
                 date_columns: vec!["day".to_owned()],
+                exact: true,
             },
             Watch {
                 consumer: "total".to_owned(),
                 used_columns: vec!["events".to_owned()],
                 date_columns: Vec::new(),
+                exact: false,
             },
         ],
     }
@@ -79,7 +81,7 @@ async fn load(
 ) -> Result<u64, questlake_engine::stores::error::StoreError> {
     let mut load = warehouse.begin_load(&table()).await?;
     load.write(rows(staged)).await?;
-    Ok(load.publish(publication).await?.rows_in_table)
+    Ok(load.publish(publication).await?.rows_staged)
 }
 
 async fn select(warehouse: &dyn Warehouse, condition: &str) -> String {

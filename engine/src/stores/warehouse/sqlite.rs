@@ -147,7 +147,8 @@ impl Warehouse for SqliteWarehouse {
             .read("read the stale days", |connection| {
                 connection
                     .prepare(
-                        "SELECT sequence, consumer, source, day FROM meta_stale ORDER BY sequence",
+                        "SELECT sequence, consumer, source, day, exact FROM meta_stale \
+                         ORDER BY sequence",
                     )?
                     .query_map([], |row| {
                         let day: Option<String> = row.get(3)?;
@@ -156,6 +157,7 @@ impl Warehouse for SqliteWarehouse {
                             consumer: row.get(1)?,
                             source: row.get(2)?,
                             day: day.and_then(|day| values::parse_date(day.as_bytes())),
+                            exact: row.get(4)?,
                         })
                     })?
                     .collect()

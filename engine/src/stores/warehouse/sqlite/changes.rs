@@ -1,7 +1,8 @@
 //! Which days a load makes stale for the models downstream.
 //!
-//! A row counts as changed for a consumer only if a column that the consumer reads differs. The
-//! stale days are the old and the new values of its DATE columns in those rows, so that a row that
+//! A row counts as changed for a consumer only if a column that the consumer reads differs. A
+//! consumer that reads the table in several ways watches it in each of them on its own. The stale
+//! days are the old and the new values of its DATE columns in those rows, so that a row that
 //! moves from one day to another makes both stale. When the latest day of the partition column
 //! advances, the former latest day (it is over now) and the days between (on which nothing
 //! happened) are stale too.
@@ -24,21 +25,19 @@ pub(super) fn remember_old_rows(
     let columns = all_columns(table, "t.");
     let name = quote(&table.name);
     let rows = match mode {
-        LoadMode::Append => "WHERE false".to_owned(),
+        LoadMode::Append => format!("main.{name} t WHERE false"),
+        // CROSS JOIN keeps the order: a staged row is looked up in the table, which may be large.
         LoadMode::Upsert => {
-            format!("JOIN temp.stage s ON {}", key_equality(table, "t", "s"))
+            let pair = key_equality(table, "t", "s");
+            format!("temp.stage s CROSS JOIN main.{name} t ON {pair}")
         }
-        LoadMode::ReplaceAll => String::new(),
-        LoadMode::ReplacePartitions(_) => match &table.partition {
-            Some(partition) => {
-                format!("WHERE t.{} IN (SELECT day FROM temp.replaced)", quote(partition))
-            }
-            None => String::new(),
-        },
+        LoadMode::ReplacePartitions(_) if table.partition.is_some() => {
+            let partition = quote(table.partition.as_deref().unwrap_or_default());
+            format!("main.{name} t WHERE t.{partition} IN (SELECT day FROM temp.replaced)")
+        }
+        LoadMode::ReplaceAll | LoadMode::ReplacePartitions(_) => format!("main.{name} t"),
     };
-    transaction.execute_batch(&format!(
-        "CREATE TEMP TABLE old AS SELECT {columns} FROM main.{name} t {rows}"
-    ))
+    transaction.execute_batch(&format!("CREATE TEMP TABLE old AS SELECT {columns} FROM {rows}"))
 }
 
 /// The latest value of the partition column.
@@ -76,10 +75,10 @@ pub(super) fn mark_stale(
             let changed = changed_values(table, watch, column);
             marks += transaction.execute(
                 &format!(
-                    "INSERT INTO meta_stale (consumer, source, day) \
-                     SELECT DISTINCT ?1, ?2, day FROM ({changed}) WHERE day IS NOT NULL"
+                    "INSERT INTO meta_stale (consumer, source, day, exact) \
+                     SELECT DISTINCT ?1, ?2, day, ?3 FROM ({changed}) WHERE day IS NOT NULL"
                 ),
-                (&watch.consumer, &table.name),
+                (&watch.consumer, &table.name, watch.exact),
             )? as u64;
             if table.partition.as_ref() == Some(column) {
                 marks += mark_advance(transaction, table, watch, latest_before, latest_after)?;
@@ -95,8 +94,9 @@ pub(super) fn mark_all(
     table: &TableDefinition,
     watches: &[Watch],
 ) -> rusqlite::Result<u64> {
-    let mut insert = transaction
-        .prepare("INSERT INTO meta_stale (consumer, source, day) VALUES (?1, ?2, NULL)")?;
+    let mut insert = transaction.prepare(
+        "INSERT INTO meta_stale (consumer, source, day, exact) VALUES (?1, ?2, NULL, false)",
+    )?;
     for watch in watches {
         insert.execute((&watch.consumer, &table.name))?;
     }
@@ -111,8 +111,8 @@ fn mark_all_if_changed(
     let changed = changed_values(table, watch, "");
     let marks = transaction.execute(
         &format!(
-            "INSERT INTO meta_stale (consumer, source, day) \
-             SELECT ?1, ?2, NULL WHERE EXISTS ({changed})"
+            "INSERT INTO meta_stale (consumer, source, day, exact) \
+             SELECT ?1, ?2, NULL, false WHERE EXISTS ({changed})"
         ),
         (&watch.consumer, &table.name),
     )?;
@@ -148,11 +148,11 @@ fn changed_values(table: &TableDefinition, watch: &Watch, column: &str) -> Strin
     let staged = key_equality(table, "s", "t");
     let first_key = table.key.first().map(|key| quote(key)).unwrap_or_default();
     format!(
-        "SELECT {old} FROM temp.old o JOIN main.{name} t ON {pair} WHERE {differs} \
-         UNION ALL SELECT {new} FROM temp.old o JOIN main.{name} t ON {pair} WHERE {differs} \
+        "SELECT {old} FROM temp.old o CROSS JOIN main.{name} t ON {pair} WHERE {differs} \
+         UNION ALL SELECT {new} FROM temp.old o CROSS JOIN main.{name} t ON {pair} WHERE {differs} \
          UNION ALL SELECT {old} FROM temp.old o LEFT JOIN main.{name} t ON {pair} \
                    WHERE t.{first_key} IS NULL \
-         UNION ALL SELECT {new} FROM temp.stage s JOIN main.{name} t ON {staged} \
+         UNION ALL SELECT {new} FROM temp.stage s CROSS JOIN main.{name} t ON {staged} \
                    LEFT JOIN temp.old o ON {pair} WHERE o.{first_key} IS NULL",
         old = value("o"),
         new = value("t"),
@@ -171,13 +171,13 @@ fn mark_advance(
         return Ok(0);
     }
     let mut insert = transaction
-        .prepare("INSERT INTO meta_stale (consumer, source, day) VALUES (?1, ?2, ?3)")?;
+        .prepare("INSERT INTO meta_stale (consumer, source, day, exact) VALUES (?1, ?2, ?3, ?4)")?;
     if after - before > MAX_GAP_DAYS {
-        insert.execute((&watch.consumer, &table.name, None::<String>))?;
+        insert.execute((&watch.consumer, &table.name, None::<String>, false))?;
         return Ok(1);
     }
     for day in before..after {
-        insert.execute((&watch.consumer, &table.name, date_text(day)))?;
+        insert.execute((&watch.consumer, &table.name, date_text(day), watch.exact))?;
     }
     Ok(u64::from((after - before).unsigned_abs()))
 }

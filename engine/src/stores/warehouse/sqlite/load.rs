@@ -97,7 +97,10 @@ impl Load for SqliteLoad {
         run_blocking(self.database.store(), "publish a model", move || {
             let mut connection = connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             let operation = format!("publish {}", table.name);
-            let outcome = publish(&mut connection, &table, &publication, rows_staged);
+            let outcome = {
+                let _turn = database.write_turn();
+                publish(&mut connection, &table, &publication, rows_staged)
+            };
             outcome.map_err(|failure| match failure {
                 PublishFailure::Sqlite(error) => database.error(&operation, error),
                 PublishFailure::Fenced(what) => {
@@ -198,15 +201,10 @@ fn publish(
         mark_stale(&transaction, table, &publication.watches, latest_before)?
     };
     save_progress(&transaction, publication)?;
-    let rows_in_table = transaction.query_row(
-        &format!("SELECT count(*) FROM main.{}", quote(&table.name)),
-        [],
-        |row| row.get(0),
-    )?;
     failpoint::pass("etl.before_publish")?;
     transaction.commit()?;
     failpoint::pass("etl.after_publish")?;
-    Ok(LoadOutcome { rows_staged, rows_in_table, stale_marks })
+    Ok(LoadOutcome { rows_staged, stale_marks })
 }
 
 fn check_fence(

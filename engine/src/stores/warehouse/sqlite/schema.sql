@@ -13,7 +13,8 @@ CREATE TABLE IF NOT EXISTS meta_stale (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     consumer TEXT NOT NULL,
     source   TEXT NOT NULL,
-    day      DATE
+    day      DATE,
+    exact    BOOLEAN NOT NULL           -- only the partition of that day, none that is made of several
 );
 CREATE INDEX IF NOT EXISTS meta_stale_by_consumer ON meta_stale (consumer, sequence);
 
