@@ -32,6 +32,8 @@ mod http;
 mod increments;
 #[path = "end_to_end/landing.rs"]
 mod landing;
+#[path = "end_to_end/memory.rs"]
+mod memory;
 #[path = "end_to_end/project.rs"]
 mod project;
 #[path = "end_to_end/quarantine.rs"]

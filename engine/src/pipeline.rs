@@ -92,12 +92,19 @@ fn hint(nearest: &Option<String>) -> String {
 pub(crate) fn describe(error: &DataFusionError) -> String {
     match error.find_root() {
         DataFusionError::ResourcesExhausted(message) => {
-            let message = message.lines().next().unwrap_or_default();
-            format!("the memory limit was reached ({message}); raise engine.memory_limit")
+            let operator = refused_operator(message).unwrap_or("an operator");
+            format!("{operator} needs more memory than is left of engine.memory_limit; raise it")
         }
         DataFusionError::External(error) => error.to_string(),
         error => error.to_string(),
     }
+}
+
+/// The operator that was refused memory, in a message such as `Additional allocation failed for
+/// ExternalSorter[1] with …`.
+fn refused_operator(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("allocation failed for ")?;
+    rest.split(|letter: char| !letter.is_alphanumeric()).next().filter(|name| !name.is_empty())
 }
 
 /// All that a run needs.

@@ -13,6 +13,15 @@ use datafusion::prelude::SessionConfig;
 /// Consumers named in the error when the memory limit is reached.
 const REPORTED_CONSUMERS: usize = 5;
 
+/// Fewest partitions for which the planner uses joins that spill.
+const FRUGAL_PARTITIONS: usize = 2;
+
+/// Rows per batch where memory is short.
+const FRUGAL_BATCH_ROWS: usize = 1024;
+
+/// Sorts that may be under way at once in a model where memory is short.
+const FRUGAL_SORTS: usize = 128;
+
 /// Limits that all SQL of one process shares.
 #[derive(Debug, Clone)]
 pub struct EngineLimits {
@@ -44,6 +53,21 @@ pub fn session_config(limits: &EngineLimits) -> SessionConfig {
     let mut config =
         SessionConfig::new().with_target_partitions(limits.threads).with_information_schema(true);
     set_sql_options(&mut config);
+    config
+}
+
+/// The settings of a session that is to need as little memory as it can: joins spill, there are
+/// few partitions, and batches and what sorts keep for their merging are small. Takes longer.
+pub fn frugal_session_config(limits: &EngineLimits) -> SessionConfig {
+    let mut config = session_config(limits)
+        .with_target_partitions(FRUGAL_PARTITIONS)
+        .with_batch_size(FRUGAL_BATCH_ROWS);
+    let options = config.options_mut();
+    options.optimizer.prefer_hash_join = false;
+    // A model may sort many times at once, and each sort keeps this much from its beginning.
+    let reservation = limits.memory / FRUGAL_SORTS;
+    options.execution.sort_spill_reservation_bytes =
+        reservation.min(options.execution.sort_spill_reservation_bytes);
     config
 }
 

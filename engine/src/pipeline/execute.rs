@@ -19,7 +19,7 @@ use super::{Engine, PipelineError};
 use crate::catalog::Namespace;
 use crate::catalog::events::{ArchiveSlice, ENVELOPE_TABLE, EventSlice, EventsTable};
 use crate::catalog::memory::{counted_runtime, panic_text};
-use crate::catalog::runtime::session_config;
+use crate::catalog::runtime::{frugal_session_config, session_config};
 use crate::clock::now_millis;
 use crate::failpoint;
 use crate::models::{Model, Strategy};
@@ -63,7 +63,7 @@ pub async fn execute_model(
 }
 
 /// Stages the rows of a model. One that is refused memory beside others begins anew when it has all
-/// of it to itself, with joins that spill.
+/// of it to itself, in the way that needs least.
 async fn stage(
     engine: &Engine,
     model: &Model,
@@ -94,12 +94,14 @@ async fn try_to_stage(
     engine: &Engine,
     model: &Model,
     input: &Input,
-    spill_joins: bool,
+    frugal: bool,
 ) -> Result<Box<dyn Load>, StageFailure> {
     let pool = Arc::clone(&engine.runtime.memory_pool);
     let (runtime, refusals) = counted_runtime(&engine.runtime, pool);
-    let mut config = session_config(&engine.limits);
-    config.options_mut().optimizer.prefer_hash_join = !spill_joins;
+    let config = match frugal {
+        false => session_config(&engine.limits),
+        true => frugal_session_config(&engine.limits),
+    };
     let work = AssertUnwindSafe(stage_rows(engine, model, input, config, runtime)).catch_unwind();
     let error = match work.await {
         Ok(Ok(load)) => return Ok(load),

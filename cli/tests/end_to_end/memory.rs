@@ -1,0 +1,28 @@
+//! Models that meet the memory limit.
+
+use crate::dataset::Dataset;
+use crate::inspect::{assert_same_tables, star_tables};
+use crate::sandbox::Sandbox;
+
+fn landed(dataset: &Dataset) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("events.ndjson", dataset.bytes());
+    sandbox.ingest(&[&file]);
+    sandbox
+}
+
+/// Beside each other the models need more than there is. Those that are refused begin anew alone,
+/// and spill; the star schema is the same.
+#[test]
+fn models_that_are_refused_memory_spill_and_give_the_same_rows() {
+    let dataset = Dataset::simulate(1200, 30, 91);
+    let ample = landed(&dataset);
+    ample.etl();
+    let short = landed(&dataset);
+    let mut run = short.command(&["etl", "run", "--engine-memory-limit", "16MiB"]);
+    run.env("QUESTLAKE_LOG", "questlake_engine=debug");
+    let run = crate::sandbox::Running::start(&mut run).finish();
+    assert!(run.status.success(), "{run:#?}");
+    assert!(run.stderr.contains("met engine.memory_limit"), "nothing was refused: {run:#?}");
+    assert_same_tables(&star_tables(&ample, false), &star_tables(&short, false), "short of memory");
+}
