@@ -15,7 +15,7 @@ fn landed(dataset: &Dataset) -> Sandbox {
 /// and spill; the star schema is the same.
 #[test]
 fn models_that_are_refused_memory_spill_and_give_the_same_rows() {
-    let dataset = Dataset::simulate(1200, 30, 91);
+    let dataset = Dataset::simulate(600, 30, 91);
     let ample = landed(&dataset);
     ample.etl();
     let short = landed(&dataset);
