@@ -70,6 +70,18 @@ pub(crate) enum CliError {
     Interrupted,
 }
 
+/// A cause without the prefixes that only say in which library it passed.
+fn without_wrappers(cause: &str) -> &str {
+    let mut text = cause;
+    while let Some(inner) = ["Arrow error: ", "External error: ", "Execution error: "]
+        .iter()
+        .find_map(|wrapper| text.strip_prefix(wrapper))
+    {
+        text = inner;
+    }
+    text
+}
+
 impl CliError {
     /// Tells a person what failed.
     pub(crate) fn print(&self) {
@@ -92,7 +104,7 @@ impl CliError {
                 let mut source = std::error::Error::source(other);
                 while let Some(cause) = source {
                     let cause_text = cause.to_string();
-                    if !text.contains(&cause_text) {
+                    if !text.contains(without_wrappers(&cause_text)) {
                         text.push_str(&format!("\n  because: {cause_text}"));
                     }
                     source = cause.source();
@@ -116,5 +128,19 @@ impl CliError {
             }
             _ => ExitCode::FAILURE,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_told_once() {
+        assert_eq!(
+            without_wrappers("External error: Arrow error: Divide by zero"),
+            "Divide by zero"
+        );
+        assert_eq!(without_wrappers("Parquet error: EOF"), "Parquet error: EOF");
     }
 }

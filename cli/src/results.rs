@@ -21,7 +21,7 @@ use questlake_engine::query::{QueryError, QueryStream};
 use tokio::sync::mpsc;
 
 use crate::error::CliError;
-use crate::terminal::Output;
+use crate::terminal::{Output, printable};
 use expanded::ExpandedWriter;
 use file::PendingFile;
 use plan::PlanWriter;
@@ -84,7 +84,7 @@ impl ResultFormat {
 /// The layout of results for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// One line per row.
+    /// One line per row, or one per value where rows are wider than the terminal can show.
     Rows,
     /// One line per value.
     Expanded,
@@ -211,7 +211,7 @@ fn write_rows(
     }
     let mut writer = match layout {
         Layout::Rows => PeopleWriter::Table(TableWriter::new(schema, output)),
-        Layout::Expanded => PeopleWriter::Expanded(ExpandedWriter::new(schema, output)),
+        Layout::Expanded => PeopleWriter::Expanded(ExpandedWriter::new(names(schema), output)),
         Layout::Plan => PeopleWriter::Plan(PlanWriter::new(output)),
     };
     let mut ended = false;
@@ -228,6 +228,11 @@ fn write_rows(
     writer.finish(&mut sink, ended)?;
     sink.flush()?;
     Ok(())
+}
+
+/// The names of the columns, as they can be shown.
+fn names(schema: &SchemaRef) -> Vec<String> {
+    schema.fields().iter().map(|field| printable(field.name())).collect()
 }
 
 enum PeopleWriter {

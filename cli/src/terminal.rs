@@ -6,10 +6,13 @@ pub(crate) mod charts;
 pub(crate) mod numbers;
 pub(crate) mod progress;
 pub(crate) mod table;
+pub(crate) mod widths;
+mod wrap;
 
 use std::io::{self, IsTerminal, Write};
 
 use terminal_size::{Width, terminal_size_of};
+use unicode_width::UnicodeWidthStr;
 
 /// Standard output: its width and whether it takes colours.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +49,9 @@ impl Style {
         }
     }
 }
+
+/// Narrowest that wrapped text becomes.
+const LEAST_TEXT_WIDTH: usize = 20;
 
 /// The ANSI code that turns every emphasis off.
 const RESET: &str = "\x1b[0m";
@@ -84,6 +90,30 @@ impl Output {
             return format!("{}{text}{RESET}", style.code());
         }
         text.to_string()
+    }
+
+    /// A text behind a label. Where the terminal is too narrow for it, it goes on in further lines
+    /// that begin where it began; elsewhere it is one line.
+    pub(crate) fn labelled(&self, label: &str, style: Option<Style>, text: &str) -> String {
+        let indent = label.width();
+        let lines = match self.width() {
+            // Hardly any room is left beside the label: the terminal breaks the line as it can.
+            Some(width) if width >= indent + LEAST_TEXT_WIDTH => wrap::wrap(text, width - indent),
+            _ => vec![text.to_owned()],
+        };
+        let styled: Vec<String> = lines
+            .iter()
+            .map(|line| match style {
+                Some(style) => self.style(style, line),
+                None => line.clone(),
+            })
+            .collect();
+        format!("{label}{}", styled.join(&format!("\n{}", " ".repeat(indent))))
+    }
+
+    /// A sentence, broken between words where the terminal is too narrow for it.
+    pub(crate) fn sentence(&self, text: &str) -> String {
+        self.labelled("", None, text)
     }
 
     /// Writes a text and a line break. A reader that has seen enough (`| head`) is no failure.
@@ -137,6 +167,15 @@ mod tests {
         let coloured = Output { colours: true, width: Some(80) };
         assert_eq!(coloured.style(Style::Bad, "no"), "\x1b[31mno\x1b[0m");
         assert_eq!(coloured.style(Style::Bold, ""), "");
+    }
+
+    #[test]
+    fn text_goes_on_beside_its_label() {
+        let text = "so many words that they need lines";
+        let wrapped = Output::of_width(30).labelled("  why  ", None, text);
+        assert_eq!(wrapped, "  why  so many words that they\n       need lines");
+        assert_eq!(Output::plain().labelled("  why  ", None, text), format!("  why  {text}"));
+        assert_eq!(Output::of_width(80).sentence("all is well"), "all is well");
     }
 
     #[test]

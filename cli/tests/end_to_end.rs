@@ -20,6 +20,8 @@ mod sandbox;
 
 #[path = "end_to_end/archive.rs"]
 mod archive;
+#[path = "end_to_end/archive_backups.rs"]
+mod archive_backups;
 #[path = "end_to_end/chess.rs"]
 mod chess;
 #[path = "end_to_end/demo.rs"]

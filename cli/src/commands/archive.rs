@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use questlake_engine::archive::{ArchivePolicy, ArchiveReport, MovedTable, UpkeepReport};
 use questlake_engine::pipeline::Engine;
+use questlake_engine::settings::format_duration;
 use serde_json::json;
 
 use super::Format;
@@ -14,7 +15,7 @@ use super::etl::day_number;
 use super::simulate::parse_date;
 use crate::app::App;
 use crate::error::CliError;
-use crate::terminal::numbers::{bytes, thousands};
+use crate::terminal::numbers::{bytes, counted, thousands};
 use crate::terminal::progress::{Progress, Unit};
 use crate::terminal::table::Column;
 
@@ -91,58 +92,83 @@ pub(crate) fn print(app: &App, report: &ArchiveReport, grace: Duration) -> Resul
     }
     if report.waiting > 0 {
         let model = report.waiting_for.as_deref().unwrap_or("a model");
-        app.line(&format!(
-            "{} commits stay in landing until {model} has read them: questlake etl run",
-            thousands(report.waiting.unsigned_abs())
-        ))?;
+        app.line(&app.output.sentence(&format!(
+            "{} in landing until {model} has read all: questlake etl run",
+            staying(report.waiting)
+        )))?;
     }
     if report.young > 0 {
-        app.line(&format!(
-            "{} commits stay in landing: they have events that are too young for the archive",
-            thousands(report.young.unsigned_abs())
-        ))?;
+        app.line(&app.output.sentence(&format!(
+            "{} in landing, with events that are too young for the archive",
+            staying(report.young)
+        )))?;
     }
     if report.pruned_segments > 0 {
         app.line(&format!(
-            "removed {} verified segments ({}) from landing",
-            thousands(report.pruned_segments),
+            "removed {} ({}) from landing",
+            counted(report.pruned_segments, "verified segment"),
             bytes(report.pruned_bytes)
         ))?;
     } else if !report.moved.is_empty() {
-        app.line(&format!(
-            "their segments leave landing with the first run after archive.grace ({}s)",
-            grace.as_secs()
-        ))?;
+        app.line(&app.output.sentence(&format!(
+            "their segments leave landing with the first run after archive.grace ({})",
+            format_duration(grace)
+        )))?;
     }
     if report.pruned_documents > 0 {
         app.line(&format!(
-            "removed {} archived documents from the hot store",
-            thousands(report.pruned_documents)
+            "removed {} from the hot store",
+            counted(report.pruned_documents, "archived document")
         ))?;
     }
     Ok(())
 }
 
+/// `1 commit stays`, `3 commits stay`
+fn staying(commits: i64) -> String {
+    let verb = if commits == 1 { "stays" } else { "stay" };
+    format!("{} {verb}", counted(commits.unsigned_abs(), "commit"))
+}
+
 fn print_upkeep(app: &App, args: &ArchiveArgs, upkeep: &UpkeepReport) -> Result<(), CliError> {
-    for (event_type, done) in &upkeep.optimized {
-        app.line(&format!(
-            "{event_type}: put {} files together into {} ({} → {})",
-            thousands(done.files_before),
-            thousands(done.files_after),
-            bytes(done.bytes_before),
-            bytes(done.bytes_after)
-        ))?;
-    }
     if args.optimize && upkeep.optimized.is_empty() {
         app.line("nothing to optimize")?;
-    }
-    let verb = if args.dry_run { "would remove" } else { "removed" };
-    for (event_type, done) in &upkeep.vacuumed {
-        let (files, size) = (thousands(done.files_removed), bytes(done.bytes_removed));
-        app.line(&format!("{event_type}: {verb} {files} files ({size}) that nobody reads"))?;
+    } else if args.optimize {
+        let columns = [
+            Column::text("optimized"),
+            Column::number("files before"),
+            Column::number("after"),
+            Column::number("size before"),
+            Column::number("after"),
+        ];
+        let rows: Vec<Vec<String>> = upkeep
+            .optimized
+            .iter()
+            .map(|(event_type, done)| {
+                vec![
+                    event_type.clone(),
+                    thousands(done.files_before),
+                    thousands(done.files_after),
+                    bytes(done.bytes_before),
+                    bytes(done.bytes_after),
+                ]
+            })
+            .collect();
+        app.line(&app.output.table(&columns, &rows))?;
     }
     if args.vacuum && upkeep.vacuumed.is_empty() {
         app.line("nothing to vacuum")?;
+    } else if args.vacuum {
+        let heading = if args.dry_run { "would remove" } else { "removed" };
+        let columns = [Column::text(heading), Column::number("files"), Column::number("size")];
+        let rows: Vec<Vec<String>> = upkeep
+            .vacuumed
+            .iter()
+            .map(|(event_type, done)| {
+                vec![event_type.clone(), thousands(done.files_removed), bytes(done.bytes_removed)]
+            })
+            .collect();
+        app.line(&app.output.table(&columns, &rows))?;
     }
     Ok(())
 }

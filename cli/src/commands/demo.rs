@@ -75,6 +75,7 @@ pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<ExitCode, CliError>
     if outcome.stopped {
         return Err(CliError::Interrupted);
     }
+    app.line(&app.output.style(Style::Bold, "\nStar schema"))?;
     let report = app.stop.interrupts(etl::run_models(app, &engine, &RunOptions::default())).await?;
     etl::print_report(app, &report, Format::Text)?;
     if !report.succeeded() {
@@ -84,11 +85,13 @@ pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<ExitCode, CliError>
     let kept_from =
         options.start + chrono::Days::new(u64::from(args.days.saturating_sub(KEPT_DAYS)));
     let moving = archive::move_events(app, &engine, policy, Some(kept_from));
+    app.line(&app.output.style(Style::Bold, "\nArchive"))?;
     let moved = app.stop.interrupts(moving).await?;
     archive::print(app, &moved, policy.grace)?;
     let state = app.stop.interrupts(async { Ok(engine.status().await?) }).await?;
-    status::print_accounting(app, &state)?;
     app.line("")?;
+    status::print_accounting(app, &state)?;
+    app.line(&app.output.style(Style::Bold, "\nProof"))?;
     let verified = app.stop.interrupts(async { Ok(verify(&engine, &truth).await?) }).await?;
     super::verify::print(app, &verified)?;
     app.stop.interrupts(kpi::print(app, &engine)).await?;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use questlake_engine::pipeline::Engine;
@@ -16,7 +17,7 @@ use crate::error::CliError;
 use crate::terminal::Style;
 use crate::terminal::numbers::{duration, thousands};
 use crate::terminal::progress::{Progress, Unit};
-use crate::terminal::table::Column;
+use crate::terminal::table::{Cell, Column};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum EtlCommand {
@@ -132,7 +133,9 @@ async fn show_plan(app: &App, args: &EtlArgs) -> Result<ExitCode, CliError> {
         })
         .collect();
     app.line(&app.output.table(&columns, &rows))?;
-    app.line("models over other models are planned by what has changed so far; a run looks again")?;
+    app.line(&app.output.sentence(
+        "models over other models are planned by what has changed so far; a run looks again",
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -185,21 +188,24 @@ pub(crate) fn print_report(app: &App, report: &RunReport, format: Format) -> Res
         });
         return app.line(&serde_json::to_string_pretty(&document)?);
     }
-    for migration in &report.migrations {
-        app.line(migration)?;
-    }
+    print_migrations(app, &report.migrations)?;
     let columns = [
         Column::text("model"),
-        Column::text("state"),
+        Column::word("state"),
         Column::text("action"),
         Column::number("rows"),
         Column::number("time"),
     ];
-    let rows: Vec<Vec<String>> = report
+    let rows: Vec<Vec<Cell>> = report
         .models
         .iter()
         .map(|model| {
             let (state, rows, _) = state_of(model);
+            let action = match model.state {
+                // The same words would stand there twice.
+                ModelState::UpToDate => String::new(),
+                _ => model.action.clone(),
+            };
             let style = match model.state {
                 ModelState::Loaded(_) => Style::Good,
                 ModelState::UpToDate => Style::Dim,
@@ -207,18 +213,35 @@ pub(crate) fn print_report(app: &App, report: &RunReport, format: Format) -> Res
                 ModelState::Skipped(_) => Style::Warning,
             };
             vec![
-                model.model.clone(),
-                app.output.style(style, state),
-                model.action.clone(),
-                rows.map(thousands).unwrap_or_default(),
-                duration(model.elapsed),
+                model.model.clone().into(),
+                Cell::styled(style, state),
+                action.into(),
+                rows.map(thousands).unwrap_or_default().into(),
+                duration(model.elapsed).into(),
             ]
         })
         .collect();
-    app.line(&app.output.table(&columns, &rows))?;
+    app.line(&app.output.styled_table(&columns, &rows))?;
     for model in &report.models {
         if let (_, _, Some(error)) = state_of(model) {
             app.note(&format!("error: {error}"));
+        }
+    }
+    Ok(())
+}
+
+/// Prints what has changed in the warehouse's tables; those that are new in one sentence.
+fn print_migrations(app: &App, migrations: &[String]) -> Result<(), CliError> {
+    const CREATED: &str = "created table ";
+    let created: Vec<&str> =
+        migrations.iter().filter_map(|migration| migration.strip_prefix(CREATED)).collect();
+    if created.len() > 1 {
+        let sentence = app.output.labelled("created tables ", None, &created.join(", "));
+        app.line(&sentence)?;
+    }
+    for migration in migrations {
+        if created.len() < 2 || !migration.starts_with(CREATED) {
+            app.line(&app.output.sentence(migration))?;
         }
     }
     Ok(())
@@ -258,28 +281,38 @@ async fn show_runs(app: &App, args: &StatusArgs) -> Result<ExitCode, CliError> {
         app.line("nothing has run yet; `questlake etl run` loads the star schema")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let columns = [
-        Column::text("ended"),
+    let mut columns = vec![
+        Column::word("run ended"),
         Column::text("model"),
-        Column::text("state"),
+        Column::word("state"),
         Column::text("action"),
         Column::number("rows"),
-        Column::text("error"),
+        Column::number("time"),
     ];
-    let rows: Vec<Vec<String>> = runs
+    if runs.iter().any(|run| run.error.is_some()) {
+        columns.push(Column::text("error"));
+    }
+    let rows: Vec<Vec<Cell>> = runs
         .into_iter()
         .map(|run| {
+            let style = match run.state.as_str() {
+                "failed" => Style::Bad,
+                "skipped" => Style::Warning,
+                _ => Style::Good,
+            };
+            let millis = (run.finished_at - run.started_at).unsigned_abs();
             vec![
-                time_text(run.finished_at),
-                run.model,
-                run.state,
-                run.mode,
-                thousands(run.rows),
-                run.error.unwrap_or_default(),
+                time_text(run.finished_at).into(),
+                run.model.into(),
+                Cell::styled(style, run.state),
+                run.mode.into(),
+                thousands(run.rows).into(),
+                duration(Duration::from_millis(millis)).into(),
+                run.error.unwrap_or_default().into(),
             ]
         })
         .collect();
-    app.line(&app.output.table(&columns, &rows))?;
+    app.line(&app.output.styled_table(&columns, &rows))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -14,7 +14,7 @@ use super::Format;
 use super::etl::time_text;
 use crate::app::App;
 use crate::error::CliError;
-use crate::terminal::numbers::thousands;
+use crate::terminal::numbers::{counted, thousands};
 use crate::terminal::table::Column;
 use crate::terminal::{Style, printable};
 
@@ -119,11 +119,11 @@ async fn list(app: &App, args: ListArgs) -> Result<ExitCode, CliError> {
     }
     let columns = [
         Column::number("id"),
-        Column::text("state"),
-        Column::text("reason"),
-        Column::text("event type"),
+        Column::word("state"),
+        Column::word("reason"),
+        Column::word("event type"),
         Column::text("detail"),
-        Column::text("from"),
+        Column::word("from").optional(),
     ];
     let rows: Vec<Vec<String>> = entries
         .iter()
@@ -132,7 +132,7 @@ async fn list(app: &App, args: ListArgs) -> Result<ExitCode, CliError> {
                 entry.id.to_string(),
                 entry.state.name().to_owned(),
                 entry.record.reason.clone(),
-                entry.record.event_type.clone().unwrap_or_default(),
+                shortened(entry.record.event_type.as_deref().unwrap_or_default()),
                 entry.record.detail.clone(),
                 entry.record.key.to_string(),
             ]
@@ -142,7 +142,17 @@ async fn list(app: &App, args: ListArgs) -> Result<ExitCode, CliError> {
     if entries.len() == args.limit {
         app.line(&format!("the first {}; --limit shows more", thousands(args.limit as u64)))?;
     }
+    app.line("`questlake quarantine show ID` shows the record and what to do")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The beginning of an event type, which anybody can send in any length.
+fn shortened(event_type: &str) -> String {
+    const LONGEST: usize = 40;
+    if event_type.chars().count() <= LONGEST {
+        return event_type.to_owned();
+    }
+    event_type.chars().take(LONGEST - 1).chain(std::iter::once('…')).collect()
 }
 
 fn entry_json(entry: &QuarantineEntry) -> serde_json::Value {
@@ -180,24 +190,36 @@ async fn show(app: &App, args: ShowArgs) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::SUCCESS);
     }
     let record = &entry.record;
-    let bold = |text: &str| app.output.style(Style::Bold, text);
-    app.line(&format!("{} {}", bold("record"), entry.id))?;
-    app.line(&format!("  state       {}, {} replays", entry.state.name(), entry.attempts))?;
-    app.line(&format!("  from        {}", record.key))?;
-    app.line(&format!("  quarantined {}", time_text(entry.quarantined_at)))?;
+    app.line(&app.output.style(Style::Bold, &format!("Record {}", entry.id)))?;
+    let state = match entry.attempts {
+        0 => entry.state.name().to_owned(),
+        attempts => {
+            let replays = counted(u64::from(attempts), "replay");
+            format!("{}, after {replays}", entry.state.name())
+        }
+    };
+    let field = |name: &str, text: &str| {
+        app.line(&app.output.labelled(&format!("  {name:<11}  "), None, &printable(text)))
+    };
+    field("state", &state)?;
+    field("from", &record.key.to_string())?;
+    field("quarantined", &time_text(entry.quarantined_at))?;
     if let Some(event_type) = &record.event_type {
-        app.line(&format!("  event type  {}", printable(event_type)))?;
+        field("event type", event_type)?;
     }
     if let Some(version) = record.contract_version {
-        app.line(&format!("  contract    version {version:016x}"))?;
+        field("contract", &format!("version {version:016x}"))?;
     }
-    app.line(&format!("  reason      {}: {}", record.reason, printable(&record.detail)))?;
+    field("reason", &record.reason)?;
+    field("detail", &record.detail)?;
     if let Some(reason) = RejectReason::from_code(&record.reason) {
-        app.line(&format!("  what to do  {}", reason.advice()))?;
+        field("what to do", reason.advice())?;
     }
-    app.line(&format!("\n{}", printable(&String::from_utf8_lossy(&record.raw))))?;
+    app.line(&app.output.style(Style::Bold, "\nAs it came"))?;
+    app.line(&printable(&String::from_utf8_lossy(&record.raw)))?;
+    app.line(&app.output.style(Style::Bold, "\nTo mend it"))?;
     app.line(&format!(
-        "\nquestlake quarantine show {0} --raw > record.json   # mend it\n\
+        "  questlake quarantine show {0} --raw > record.json\n  \
          questlake quarantine replay {0} --with record.json",
         entry.id
     ))?;
@@ -254,13 +276,13 @@ async fn replay_records(app: &App, args: ReplayArgs) -> Result<ExitCode, CliErro
     } else if counts.consumed == 0 {
         app.line("no open records to replay")?;
     } else {
-        app.line(&format!(
-            "replayed {}: {} landed, {} were duplicates, {} were refused again",
-            thousands(counts.consumed),
+        app.line(&app.output.sentence(&format!(
+            "replayed {}: {} landed, {} duplicates, {} refused again",
+            counted(counts.consumed, "record"),
             thousands(counts.landed),
             thousands(counts.duplicates),
             thousands(counts.quarantined)
-        ))?;
+        )))?;
         for (id, record) in refused_ids.iter().take(20) {
             app.line(&format!("  {id}: {}: {}", record.reason.code(), printable(&record.detail)))?;
         }

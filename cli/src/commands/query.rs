@@ -11,12 +11,13 @@ use questlake_engine::pipeline::Engine;
 use questlake_engine::project::source::{MAX_FILE_BYTES, SourceFile};
 use questlake_engine::query::parameters::type_name;
 use questlake_engine::query::{Overflow, PreparedStatement, QueryError};
+use unicode_width::UnicodeWidthStr;
 
 use crate::app::App;
 use crate::error::CliError;
 use crate::results::{self, Destination, Layout, ResultFormat, Summary};
 use crate::terminal::Style;
-use crate::terminal::numbers::{duration, thousands};
+use crate::terminal::numbers::{counted, duration};
 
 #[derive(Debug, Args)]
 pub(crate) struct QueryArgs {
@@ -124,10 +125,7 @@ pub(super) async fn execute(
 
 /// The number of rows and the time, on standard error.
 pub(super) fn tell(app: &App, summary: &Summary, file: Option<&Path>) {
-    let rows = match summary.rows {
-        1 => "1 row".to_owned(),
-        rows => format!("{} rows", thousands(rows)),
-    };
+    let rows = counted(summary.rows, "row");
     let place = file.map(|file| format!(" to {}", file.display())).unwrap_or_default();
     app.note(&format!("{rows}{place} in {}", duration(summary.elapsed)));
     if summary.truncated {
@@ -228,20 +226,28 @@ pub(super) fn list_saved(app: &App, engine: &Engine) -> Result<(), CliError> {
             None => app.line(&name)?,
         }
         if let Some(description) = &header.description {
-            app.line(&format!("  {description}"))?;
+            app.line(&app.output.labelled("  ", None, description))?;
         }
+        let mut labels = Vec::with_capacity(header.parameters.len());
         for parameter in &header.parameters {
             let parameter = &parameter.value;
             let default = match &parameter.default {
                 Some(default) => format!(" = {default}"),
                 None => " (needs a value)".to_owned(),
             };
-            let comment = match &parameter.comment {
-                Some(comment) => app.output.style(Style::Dim, &format!("  {comment}")),
-                None => String::new(),
-            };
             let declared = type_name(parameter.parameter_type);
-            app.line(&format!("    -p {}: {declared}{default}{comment}", parameter.name))?;
+            labels.push(format!("    -p {}: {declared}{default}", parameter.name));
+        }
+        let widest = labels.iter().map(|label| label.width()).max().unwrap_or(0);
+        for (parameter, label) in header.parameters.iter().zip(labels) {
+            let line = match &parameter.value.comment {
+                Some(comment) => {
+                    let padding = " ".repeat(widest - label.width() + 2);
+                    app.output.labelled(&format!("{label}{padding}"), Some(Style::Dim), comment)
+                }
+                None => label,
+            };
+            app.line(&line)?;
         }
     }
     Ok(())

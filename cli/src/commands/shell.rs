@@ -28,14 +28,14 @@ use crate::results::{Destination, Layout, ResultFormat};
 use crate::stop::{Stop, next_interrupt};
 use crate::terminal::Style;
 use editor::LineEditor;
-use input::Accumulator;
+use input::{Accumulator, bare_directive};
 
 /// Name of the file of earlier lines, in the data folder.
 const HISTORY_FILE: &str = "shell_history";
 
 #[derive(Debug, Args)]
 pub(crate) struct ShellArgs {
-    /// How rows are written [default: a table]
+    /// How rows are written
     #[arg(long, value_enum, default_value = "table")]
     format: ResultFormat,
 }
@@ -119,7 +119,7 @@ impl Shell<'_> {
         let mut editor = LineEditor::open(&self.engine, &self.tables, history)?;
         self.app.line(&self.app.output.style(
             Style::Dim,
-            "statements end with ; \\? shows what else there is, Ctrl-D ends",
+            "; ends a statement · \\? shows what else there is · Tab completes · Ctrl-D ends",
         ))?;
         loop {
             // Reading a line blocks, and completion needs no task of the runtime.
@@ -182,6 +182,9 @@ impl Shell<'_> {
     async fn run_one(&mut self, text: &str, origin: &str) -> Result<Flow, CliError> {
         if let Some(directive) = text.trim_start().strip_prefix('\\') {
             return self.run_directive(directive.trim()).await;
+        }
+        if let Some(directive) = bare_directive(text) {
+            return self.run_directive(directive).await;
         }
         let statement = PreparedStatement::new(SourceFile::new(origin, text))?;
         self.run_statement(&statement, &BTreeMap::new()).await?;

@@ -10,8 +10,8 @@ use super::etl::time_text;
 use crate::app::App;
 use crate::error::CliError;
 use crate::terminal::Style;
-use crate::terminal::numbers::{bytes, thousands};
-use crate::terminal::table::Column;
+use crate::terminal::numbers::{bytes, counted, thousands};
+use crate::terminal::table::{Cell, Column};
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
@@ -48,7 +48,7 @@ pub(crate) fn print_accounting(app: &App, status: &Status) -> Result<(), CliErro
         Column::number("duplicates"),
         Column::number("quarantined"),
         Column::number("next offset"),
-        Column::text("last commit"),
+        Column::word("last commit").optional(),
     ];
     let mut rows: Vec<Vec<String>> = status
         .partitions
@@ -96,36 +96,36 @@ fn print_models(app: &App, status: &Status) -> Result<(), CliError> {
     app.line(&app.output.style(Style::Bold, "\nModels"))?;
     let columns = [
         Column::text("model"),
-        Column::text("layer"),
+        Column::word("layer"),
         Column::text("state"),
-        Column::text("last load"),
+        Column::word("last load"),
     ];
-    let rows: Vec<Vec<String>> = status
+    let rows: Vec<Vec<Cell>> = status
         .models
         .iter()
         .map(|model| {
+            let waiting = |text: String| Cell::styled(Style::Warning, text);
             let state = match model.ledger_sequence {
-                None => "never loaded".to_owned(),
+                None => waiting("never loaded".to_owned()),
                 Some(_) if model.behind_commits > 0 => {
-                    format!("{} commits behind", thousands(model.behind_commits.unsigned_abs()))
+                    let commits = counted(model.behind_commits.unsigned_abs(), "commit");
+                    waiting(format!("{commits} behind"))
                 }
-                Some(_) if model.stale_days > 0 => {
-                    format!("{} stale days", thousands(model.stale_days))
-                }
+                Some(_) if model.stale_days > 0 => waiting(counted(model.stale_days, "stale day")),
                 Some(_) if model.definition_changed => {
-                    "its SQL has changed; --full-refresh rebuilds it".to_owned()
+                    waiting("its SQL has changed; --full-refresh rebuilds it".to_owned())
                 }
-                Some(_) => "up to date".to_owned(),
+                Some(_) => Cell::styled(Style::Good, "up to date"),
             };
             vec![
-                model.model.clone(),
-                model.layer.to_owned(),
+                model.model.clone().into(),
+                model.layer.to_owned().into(),
                 state,
-                model.updated_at.map(time_text).unwrap_or_default(),
+                model.updated_at.map(time_text).unwrap_or_default().into(),
             ]
         })
         .collect();
-    app.line(&app.output.table(&columns, &rows))
+    app.line(&app.output.styled_table(&columns, &rows))
 }
 
 fn print_quarantine(app: &App, status: &Status) -> Result<(), CliError> {
@@ -134,7 +134,7 @@ fn print_quarantine(app: &App, status: &Status) -> Result<(), CliError> {
     }
     app.line(&app.output.style(Style::Bold, "\nQuarantine"))?;
     let columns = [
-        Column::text("reason"),
+        Column::word("reason"),
         Column::text("event type"),
         Column::number("open"),
         Column::number("replayed"),
@@ -158,41 +158,39 @@ fn print_stores(app: &App, status: &Status) -> Result<(), CliError> {
     app.line(&app.output.style(Style::Bold, "\nStores"))?;
     let columns = [Column::text("store"), Column::text("state"), Column::text("holds")];
     let landing = &status.landing;
-    let rows: Vec<Vec<String>> = status
+    let rows: Vec<Vec<Cell>> = status
         .stores
         .iter()
         .map(|store| {
             let holds = match store.store {
-                "hot" => status
-                    .hot
-                    .events
-                    .map(|events| format!("{} events", thousands(events)))
-                    .unwrap_or_default(),
+                "hot" => {
+                    status.hot.events.map(|events| counted(events, "event")).unwrap_or_default()
+                }
                 "landing" => format!(
-                    "{} rows in {} segments, {}",
-                    thousands(landing.rows),
-                    thousands(landing.segments),
+                    "{} in {}, {}",
+                    counted(landing.rows, "row"),
+                    counted(landing.segments, "segment"),
                     bytes(landing.bytes)
                 ),
                 "archive" => match (&status.archive.first_day, &status.archive.last_day) {
                     (Some(first), Some(last)) => format!(
-                        "{} rows of {} event types, {first} to {last}",
-                        thousands(status.archive.rows),
-                        status.archive.tables
+                        "{} of {}, {first} to {last}",
+                        counted(status.archive.rows, "row"),
+                        counted(status.archive.tables, "event type")
                     ),
                     _ => "nothing yet".to_owned(),
                 },
                 "ledger" => {
                     format!("commit {}", thousands(landing.latest_sequence.unsigned_abs()))
                 }
-                _ => format!("{} models", status.models.len()),
+                _ => counted(status.models.len() as u64, "model"),
             };
             let state = match &store.detail {
-                None => app.output.style(Style::Good, "answers"),
-                Some(detail) => app.output.style(Style::Bad, detail),
+                None => Cell::styled(Style::Good, "answers"),
+                Some(detail) => Cell::styled(Style::Bad, detail),
             };
-            vec![store.name.clone(), state, holds]
+            vec![store.name.clone().into(), state, holds.into()]
         })
         .collect();
-    app.line(&app.output.table(&columns, &rows))
+    app.line(&app.output.styled_table(&columns, &rows))
 }

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::error::CliError;
 use crate::terminal::Style;
 use crate::terminal::numbers::thousands;
-use crate::terminal::table::Column;
+use crate::terminal::table::{Cell, Column};
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
@@ -47,20 +47,20 @@ pub(crate) fn print(app: &App, report: &VerifyReport) -> Result<(), CliError> {
         Column::number("cells"),
         Column::number("differing"),
     ];
-    let rows: Vec<Vec<String>> = report
+    let rows: Vec<Vec<Cell>> = report
         .tables
         .iter()
         .map(|table| {
             let style = if table.differing == 0 { Style::Good } else { Style::Bad };
             vec![
-                table.table.clone(),
-                thousands(table.rows),
-                thousands(table.cells),
-                app.output.style(style, &thousands(table.differing)),
+                table.table.clone().into(),
+                thousands(table.rows).into(),
+                thousands(table.cells).into(),
+                Cell::styled(style, thousands(table.differing)),
             ]
         })
         .collect();
-    app.line(&app.output.table(&columns, &rows))?;
+    app.line(&app.output.styled_table(&columns, &rows))?;
     for table in &report.tables {
         for difference in &table.differences {
             app.line(&format!(

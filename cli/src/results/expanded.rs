@@ -3,13 +3,12 @@
 use std::io::Write;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use questlake_engine::query::QueryError;
 use unicode_width::UnicodeWidthStr;
 
-use super::values::{NULL, rows};
+use super::values::{NULL, Row, rows};
 use crate::terminal::numbers::thousands;
-use crate::terminal::{Output, Style, printable};
+use crate::terminal::{Output, Style};
 
 /// Writes each row as a block.
 pub(super) struct ExpandedWriter {
@@ -20,9 +19,8 @@ pub(super) struct ExpandedWriter {
 }
 
 impl ExpandedWriter {
-    pub(super) fn new(schema: &SchemaRef, output: Output) -> Self {
-        let names: Vec<String> =
-            schema.fields().iter().map(|field| printable(field.name())).collect();
+    /// A writer for columns of these names, which are printable.
+    pub(super) fn new(names: Vec<String>, output: Output) -> Self {
         let name_width = names.iter().map(|name| name.width()).max().unwrap_or(0);
         Self { names, name_width, output, written: 0 }
     }
@@ -32,7 +30,15 @@ impl ExpandedWriter {
         batch: &RecordBatch,
         sink: &mut dyn Write,
     ) -> Result<(), QueryError> {
-        for row in rows(batch)? {
+        self.write_rows(rows(batch)?, sink)
+    }
+
+    pub(super) fn write_rows(
+        &mut self,
+        rows: Vec<Row>,
+        sink: &mut dyn Write,
+    ) -> Result<(), QueryError> {
+        for row in rows {
             self.written += 1;
             let heading = format!("─ row {} ─", thousands(self.written));
             writeln!(sink, "{}", self.output.style(Style::Dim, &heading))?;

@@ -7,36 +7,47 @@ use arrow::datatypes::SchemaRef;
 use questlake_engine::query::QueryError;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::values::{NULL, numeric, rows};
-use crate::terminal::{Output, Style, printable};
+use super::expanded::ExpandedWriter;
+use super::names;
+use super::values::{Kind, NULL, Row, kinds, rows};
+use crate::terminal::widths::{GAP, line_width, narrow};
+use crate::terminal::{Output, Style};
 
 /// Rows whose widths decide those of the columns.
 const SAMPLED_ROWS: usize = 1_000;
 
-/// Narrowest that a column becomes for others to fit.
-const LEAST_WIDTH: usize = 6;
+/// Narrowest that a column of text becomes for others to fit: less says nothing any more.
+const LEAST_TEXT: usize = 10;
 
-/// Spaces between columns.
-const GAP: usize = 2;
+/// Fewest characters of a name at the head of its column.
+const LEAST_NAME: usize = 6;
 
-/// A row's values; `None` is NULL.
-type Row = Vec<Option<String>>;
-
-/// Writes rows as a table.
+/// Writes rows as a table, or as blocks where the terminal is too narrow for a table that says
+/// anything.
 pub(super) struct TableWriter {
     names: Vec<String>,
-    numeric: Vec<bool>,
+    kinds: Vec<Kind>,
     output: Output,
-    /// Rows that wait until the widths are known.
-    sample: Vec<Row>,
-    /// Widths of the columns, once they are known.
-    widths: Option<Vec<usize>>,
+    state: State,
+}
+
+enum State {
+    /// Rows wait until the widths are known.
+    Sampling(Vec<Row>),
+    /// One line per row, in columns of these widths.
+    Lines(Vec<usize>),
+    /// One line per value.
+    Blocks(ExpandedWriter),
 }
 
 impl TableWriter {
     pub(super) fn new(schema: &SchemaRef, output: Output) -> Self {
-        let names = schema.fields().iter().map(|field| printable(field.name())).collect();
-        Self { names, numeric: numeric(schema), output, sample: Vec::new(), widths: None }
+        Self {
+            names: names(schema),
+            kinds: kinds(schema),
+            output,
+            state: State::Sampling(Vec::new()),
+        }
     }
 
     pub(super) fn write(
@@ -44,93 +55,97 @@ impl TableWriter {
         batch: &RecordBatch,
         sink: &mut dyn Write,
     ) -> Result<(), QueryError> {
-        let rows = rows(batch)?;
-        let Some(widths) = &self.widths else {
-            self.sample.extend(rows);
-            if self.sample.len() >= SAMPLED_ROWS {
-                self.begin(sink)?;
-            }
-            return Ok(());
-        };
-        for row in &rows {
-            writeln!(sink, "{}", self.line(row, widths))?;
-        }
-        Ok(())
+        self.write_rows(rows(batch)?, sink)
     }
 
     /// Writes what waits. An empty table has its heading, unless the query failed.
     pub(super) fn finish(&mut self, sink: &mut dyn Write, ended: bool) -> Result<(), QueryError> {
-        if self.widths.is_none() && (ended || !self.sample.is_empty()) {
+        if let State::Sampling(sample) = &self.state
+            && (ended || !sample.is_empty())
+        {
             self.begin(sink)?;
         }
         Ok(())
     }
 
-    fn begin(&mut self, sink: &mut dyn Write) -> Result<(), QueryError> {
-        let sample = std::mem::take(&mut self.sample);
-        let widths = self.fit(&sample);
-        let heading: Row = self.names.iter().cloned().map(Some).collect();
-        let heading = self.plain_line(&heading, &widths);
-        writeln!(sink, "{}", self.output.style(Style::Bold, &heading))?;
-        let rule_width = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
-        writeln!(sink, "{}", self.output.style(Style::Dim, &"─".repeat(rule_width)))?;
-        for row in &sample {
-            writeln!(sink, "{}", self.line(row, &widths))?;
+    fn write_rows(&mut self, rows: Vec<Row>, sink: &mut dyn Write) -> Result<(), QueryError> {
+        match &mut self.state {
+            State::Sampling(sample) => {
+                sample.extend(rows);
+                if sample.len() >= SAMPLED_ROWS {
+                    self.begin(sink)?;
+                }
+            }
+            State::Lines(widths) => {
+                let widths = std::mem::take(widths);
+                for row in &rows {
+                    writeln!(sink, "{}", self.line(row, &widths))?;
+                }
+                self.state = State::Lines(widths);
+            }
+            State::Blocks(blocks) => blocks.write_rows(rows, sink)?,
         }
-        self.widths = Some(widths);
         Ok(())
     }
 
+    /// Decides on the layout and writes the rows that have waited for it.
+    fn begin(&mut self, sink: &mut dyn Write) -> Result<(), QueryError> {
+        let empty = State::Sampling(Vec::new());
+        let State::Sampling(sample) = std::mem::replace(&mut self.state, empty) else {
+            return Ok(());
+        };
+        let (widths, fits) = self.fit(&sample);
+        if fits || sample.is_empty() {
+            let heading: Row = self.names.iter().cloned().map(Some).collect();
+            let heading = self.plain_line(&heading, &widths, true);
+            writeln!(sink, "{}", self.output.style(Style::Bold, &heading))?;
+            // Without rows there is nothing to show but the names, however long their line is.
+            let rule = self.output.width().unwrap_or(usize::MAX).min(line_width(&widths));
+            writeln!(sink, "{}", self.output.style(Style::Dim, &"─".repeat(rule)))?;
+            self.state = State::Lines(widths);
+        } else {
+            self.state = State::Blocks(ExpandedWriter::new(self.names.clone(), self.output));
+        }
+        self.write_rows(sample, sink)
+    }
+
     /// The width of each column: as wide as its values, unless the terminal is too narrow; then the
-    /// widest give way first.
-    fn fit(&self, sample: &[Row]) -> Vec<usize> {
-        let mut widths: Vec<usize> = self.names.iter().map(|name| name.width()).collect();
+    /// widest give way first. And whether all fit so.
+    fn fit(&self, sample: &[Row]) -> (Vec<usize>, bool) {
+        let mut values = vec![0; self.names.len()];
         for row in sample {
-            for (width, value) in widths.iter_mut().zip(row) {
+            for (width, value) in values.iter_mut().zip(row) {
                 *width = (*width).max(value.as_deref().unwrap_or(NULL).width());
             }
         }
-        let Some(available) = self.output.width() else { return widths };
-        let gaps = GAP * widths.len().saturating_sub(1);
-        let mut excess = (widths.iter().sum::<usize>() + gaps).saturating_sub(available);
-        while excess > 0 {
-            let widest = widths.iter().copied().max().unwrap_or(0);
-            if widest <= LEAST_WIDTH {
-                break;
-            }
-            // Down to the next narrower ones at once, but no further than needed.
-            let sharing = widths.iter().filter(|width| **width == widest).count();
-            let next = widths
-                .iter()
-                .copied()
-                .filter(|width| *width < widest)
-                .max()
-                .unwrap_or(0)
-                .max(LEAST_WIDTH);
-            let step = (widest - next).min(excess.div_ceil(sharing)).max(1);
-            for width in widths.iter_mut().filter(|width| **width == widest) {
-                let cut = step.min(excess);
-                *width -= cut;
-                excess -= cut;
-            }
+        let mut widths = Vec::with_capacity(values.len());
+        let mut floors = Vec::with_capacity(values.len());
+        for ((name, kind), values) in self.names.iter().zip(&self.kinds).zip(values) {
+            let least = match kind {
+                Kind::Number | Kind::Whole => values,
+                Kind::Text => values.min(LEAST_TEXT),
+            };
+            widths.push(values.max(name.width()));
+            floors.push(least.max(name.width().min(LEAST_NAME)));
         }
-        widths
+        let fits = match self.output.width() {
+            Some(available) => narrow(&mut widths, &floors, available),
+            None => true,
+        };
+        (widths, fits)
     }
 
     fn line(&self, row: &Row, widths: &[usize]) -> String {
-        let plain = row.iter().all(Option::is_some);
-        if plain {
-            return self.plain_line(row, widths);
+        if row.iter().all(Option::is_some) {
+            return self.plain_line(row, widths, false);
         }
         let mut line = String::new();
         for (index, (value, width)) in row.iter().zip(widths).enumerate() {
-            let cell = self.cell(value.as_deref().unwrap_or(NULL), *width, index);
+            let cell = self.cell(value.as_deref().unwrap_or(NULL), *width, index, false);
             let cell = match value {
                 Some(_) => cell,
-                None => {
-                    // Only the word is dim, so that padding can be cut off.
-                    cell.replace(NULL, &self.output.style(Style::Dim, NULL))
-                }
+                // Only the word is dim, so that padding can be cut off.
+                None => cell.replace(NULL, &self.output.style(Style::Dim, NULL)),
             };
             line.push_str(&cell);
             line.push_str(&" ".repeat(GAP));
@@ -138,26 +153,29 @@ impl TableWriter {
         line.trim_end().to_owned()
     }
 
-    fn plain_line(&self, row: &Row, widths: &[usize]) -> String {
+    fn plain_line(&self, row: &Row, widths: &[usize], is_heading: bool) -> String {
         let mut line = String::new();
         for (index, (value, width)) in row.iter().zip(widths).enumerate() {
-            line.push_str(&self.cell(value.as_deref().unwrap_or(NULL), *width, index));
+            let value = value.as_deref().unwrap_or(NULL);
+            line.push_str(&self.cell(value, *width, index, is_heading));
             line.push_str(&" ".repeat(GAP));
         }
         line.trim_end().to_owned()
     }
 
-    /// A value in its column, elided where it does not fit. Where no width limits the table, a long
-    /// value pushes the rest of its line to the right instead.
-    fn cell(&self, value: &str, width: usize, index: usize) -> String {
+    /// A value or heading in its column, elided where it does not fit. Numbers and times, and all
+    /// values where no width limits the table, push the rest of their line to the right instead.
+    fn cell(&self, value: &str, width: usize, index: usize, is_heading: bool) -> String {
+        let kind = self.kinds.get(index).copied().unwrap_or(Kind::Text);
+        let may_elide = is_heading || kind == Kind::Text;
         let value = match self.output.width() {
-            Some(_) => elide(value, width),
-            None => value.to_owned(),
+            Some(_) if may_elide => elide(value, width),
+            _ => value.to_owned(),
         };
         let padding = " ".repeat(width.saturating_sub(value.width()));
-        match self.numeric.get(index) {
-            Some(true) => format!("{padding}{value}"),
-            _ => format!("{value}{padding}"),
+        match kind {
+            Kind::Number => format!("{padding}{value}"),
+            Kind::Whole | Kind::Text => format!("{value}{padding}"),
         }
     }
 }
@@ -222,10 +240,30 @@ mod tests {
 
     #[test]
     fn the_widest_column_gives_way() {
-        let narrow = written(Output::of_width(16));
-        assert!(narrow.lines().all(|line| line.width() <= 16), "{narrow}");
-        assert!(narrow.contains("a rather…"), "{narrow}");
+        let narrow = written(Output::of_width(17));
+        assert!(narrow.lines().all(|line| line.width() <= 17), "{narrow}");
+        assert!(narrow.contains("a rather …  "), "{narrow}");
         assert!(narrow.contains("12345"), "{narrow}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_written_one_value_a_line() {
+        let narrow = written(Output::of_width(12));
+        assert!(narrow.starts_with("─ row 1 ─\nplayer  anna"), "{narrow}");
+        assert!(narrow.contains("player  a rather long name\nspent   NULL\n"), "{narrow}");
+        let mut writer = TableWriter::new(&batch().schema(), Output::of_width(12));
+        let mut sink = Vec::new();
+        writer.finish(&mut sink, true).unwrap();
+        assert_eq!(String::from_utf8(sink).unwrap(), "player  spent\n────────────\n");
+    }
+
+    #[test]
+    fn numbers_are_never_cut() {
+        let mut writer = TableWriter::new(&batch().schema(), Output::of_width(17));
+        writer.state = State::Lines(vec![6, 3]);
+        let mut sink = Vec::new();
+        writer.write(&batch(), &mut sink).unwrap();
+        assert!(String::from_utf8(sink).unwrap().contains("NULL    12345\n"));
     }
 
     #[test]

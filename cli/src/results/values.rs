@@ -7,13 +7,18 @@ use questlake_engine::query::QueryError;
 
 use crate::terminal::printable;
 
+/// A row's values; `None` is NULL.
+pub(super) type Row = Vec<Option<String>>;
+
 /// What stands for NULL.
 pub(super) const NULL: &str = "NULL";
 
 /// The rows of a batch as texts that cannot steer the terminal; `None` is NULL.
-pub(super) fn rows(batch: &RecordBatch) -> Result<Vec<Vec<Option<String>>>, QueryError> {
+pub(super) fn rows(batch: &RecordBatch) -> Result<Vec<Row>, QueryError> {
     let options = FormatOptions::default()
         .with_display_error(true)
+        // Inside of lists and structs; a value that is NULL as a whole is `None` below.
+        .with_null(NULL)
         .with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.f"))
         .with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.f"));
     let encode = |error: arrow::error::ArrowError| QueryError::Encode(error.to_string());
@@ -30,8 +35,24 @@ pub(super) fn rows(batch: &RecordBatch) -> Result<Vec<Vec<Option<String>>>, Quer
         .collect())
 }
 
-/// Which columns hold numbers, and are aligned to the right.
-pub(super) fn numeric(schema: &SchemaRef) -> Vec<bool> {
-    let is_number = |data_type: &DataType| data_type.is_numeric();
-    schema.fields().iter().map(|field| is_number(field.data_type())).collect()
+/// How a column's values are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// At the right and never shortened: a part of a number is another number.
+    Number,
+    /// Never shortened: dates, times, truth values.
+    Whole,
+    /// Shortened where the terminal is too narrow.
+    Text,
+}
+
+/// How the columns are shown.
+pub(super) fn kinds(schema: &SchemaRef) -> Vec<Kind> {
+    let kind = |data_type: &DataType| match data_type {
+        number if number.is_numeric() => Kind::Number,
+        time if time.is_temporal() => Kind::Whole,
+        DataType::Boolean => Kind::Whole,
+        _ => Kind::Text,
+    };
+    schema.fields().iter().map(|field| kind(field.data_type())).collect()
 }

@@ -7,6 +7,12 @@ pub(crate) fn thousands(number: u64) -> String {
     group_digits(&number.to_string())
 }
 
+/// How many there are of something with a regular plural: `1 row`, `1,234 rows`.
+pub(crate) fn counted(number: u64, name: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {name}{plural}", thousands(number))
+}
+
 /// A number with commas and this many digits after the point: `-1,234.50`. What is no number shows
 /// as a dash.
 pub(crate) fn decimal(number: f64, places: usize) -> String {
@@ -115,6 +121,8 @@ mod tests {
         assert_eq!(thousands(999), "999");
         assert_eq!(thousands(1_000), "1,000");
         assert_eq!(thousands(u64::MAX), "18,446,744,073,709,551,615");
+        assert_eq!(counted(1, "row"), "1 row");
+        assert_eq!(counted(1_234, "row"), "1,234 rows");
         assert_eq!(decimal(-1234.5, 2), "-1,234.50");
         assert_eq!(decimal(999_999.999, 1), "1,000,000.0");
         assert_eq!(decimal(-0.001, 2), "0.00");

@@ -4,6 +4,7 @@ use datafusion::common::diagnostic::Diagnostic as SqlDiagnostic;
 use datafusion::common::{DataFusionError, Span as SqlSpan};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use crate::project::contract_parser::friendly;
 use crate::project::diagnostic::Diagnostic;
 use crate::project::source::{Position, SourceFile};
 
@@ -50,17 +51,73 @@ fn from_sql_diagnostic(
         1
     };
     let mut located = file.error_at(position, length, tidy(&diagnostic.message));
-    let mut hints: Vec<String> = diagnostic.notes.iter().map(|note| note.message.clone()).collect();
-    hints.extend(diagnostic.helps.iter().map(|help| help.message.clone()));
+    let mut hints: Vec<String> =
+        diagnostic.notes.iter().map(|note| rephrase_hint(&note.message)).collect();
+    hints.extend(diagnostic.helps.iter().map(|help| rephrase_hint(&help.message)));
     if hints.is_empty()
         && let Some((_, fields)) = full_message.split_once("Valid fields are ")
     {
-        hints.push(format!("known columns: {}", fields.trim_end_matches('.')));
+        hints.push(known_columns(fields.trim_end_matches('.')));
     }
     if !hints.is_empty() {
         located = located.with_hint(hints.join("; "));
     }
     located
+}
+
+/// Names as in `p.name, p.country`, without the table if all are of the same, and not all of very
+/// many.
+fn known_columns(fields: &str) -> String {
+    const MOST: usize = 12;
+    let names: Vec<&str> = fields.split(", ").collect();
+    let table_of = |name: &str| name.rsplit_once('.').map(|(table, _)| table.to_owned());
+    let first_table = names.first().and_then(|name| table_of(name));
+    let is_one_table = names.iter().all(|name| table_of(name) == first_table);
+    let shown: Vec<&str> = names
+        .iter()
+        .take(MOST)
+        .map(|name| match name.rsplit_once('.') {
+            Some((_, column)) if is_one_table => column,
+            _ => *name,
+        })
+        .collect();
+    let more = match names.len().saturating_sub(MOST) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("known columns: {}{more}", shown.join(", "))
+}
+
+/// A planner's suggestion in the words of ours.
+fn rephrase_hint(message: &str) -> String {
+    match message.strip_prefix("Possible function ").and_then(quoted) {
+        Some((name, "")) => format!("did you mean `{name}`?"),
+        _ => message.to_owned(),
+    }
+}
+
+/// What the quotes at the beginning hold, and what follows them.
+fn quoted(text: &str) -> Option<(&str, &str)> {
+    text.strip_prefix('\'')?.split_once('\'')
+}
+
+/// The parser's and planner's most frequent messages in the words of ours.
+fn rephrase(message: &str) -> String {
+    if message.starts_with("Expected: ") {
+        let message = message.split_once(" at Line: ").map_or(message, |(message, _)| message);
+        return friendly(message);
+    }
+    if let Some((name, "")) = message.strip_prefix("Invalid function ").and_then(quoted) {
+        return format!("there is no function `{name}`");
+    }
+    match message.strip_prefix("column ").and_then(quoted) {
+        Some((column, " not found")) => format!("there is no column `{column}`"),
+        Some((column, rest)) => match rest.strip_prefix(" not found in ").and_then(quoted) {
+            Some((table, "")) => format!("there is no column `{column}` in `{table}`"),
+            _ => message.to_owned(),
+        },
+        None => message.to_owned(),
+    }
 }
 
 /// Splits `… at Line: 3, Column: 8` off a parser's message.
@@ -123,5 +180,38 @@ pub(crate) fn tidy(message: &str) -> String {
     }
     let text = text.trim_end_matches("\")").replace("\\\"", "\"");
     let first_line = text.lines().next().unwrap_or_default();
-    first_line.trim_end_matches('.').to_owned()
+    rephrase(first_line.trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_in_our_words() {
+        assert_eq!(
+            tidy(
+                "SQL error: ParserError(\"Expected: end of statement, found: x at Line: 1, Column: 4\")"
+            ),
+            "expected end of statement, found `x`"
+        );
+        assert_eq!(tidy("Expected: ), found: EOF"), "expected )");
+        assert_eq!(tidy("column 'pric' not found"), "there is no column `pric`");
+        assert_eq!(tidy("column 'pric' not found in 'p'"), "there is no column `pric` in `p`");
+        assert_eq!(tidy("column 'x' is ambiguous"), "column 'x' is ambiguous");
+        assert_eq!(
+            tidy("Error during planning: Invalid function 'coun'."),
+            "there is no function `coun`"
+        );
+        assert_eq!(rephrase_hint("Possible function 'count'"), "did you mean `count`?");
+        assert_eq!(rephrase_hint("cast it"), "cast it");
+    }
+
+    #[test]
+    fn known_columns_are_few_and_short() {
+        assert_eq!(known_columns("p.name, p.country"), "known columns: name, country");
+        assert_eq!(known_columns("p.name, q.name"), "known columns: p.name, q.name");
+        let many: Vec<String> = (0..14).map(|number| format!("p.c{number}")).collect();
+        assert!(known_columns(&many.join(", ")).ends_with("c11 and 2 more"));
+    }
 }

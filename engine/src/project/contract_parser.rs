@@ -34,6 +34,7 @@ mod comments;
 mod elements;
 mod tokens;
 
+pub(crate) use check::friendly;
 pub(super) use column_type::parse_type_text;
 
 /// Largest accepted contract file, in bytes.

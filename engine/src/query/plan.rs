@@ -77,9 +77,9 @@ pub(super) async fn mistakes(
 
 /// The column that a planner's message calls unknown.
 fn missing_column(message: &str) -> Option<&str> {
-    if let Some((_, rest)) = message.split_once("column '") {
-        let (name, rest) = rest.split_once('\'')?;
-        return rest.contains("not found").then(|| name.rsplit('.').next().unwrap_or(name));
+    if let Some((_, rest)) = message.split_once("there is no column `") {
+        let (name, _) = rest.split_once('`')?;
+        return Some(name.rsplit('.').next().unwrap_or(name));
     }
     let (_, rest) = message.split_once("No field named ")?;
     let name = rest.split([' ', '\n']).next()?.trim_end_matches('.');
@@ -148,8 +148,8 @@ mod tests {
 
     #[test]
     fn missing_columns_are_found_in_messages() {
-        assert_eq!(missing_column("column 'pric' not found"), Some("pric"));
-        assert_eq!(missing_column("column 'pric' not found in 'p'"), Some("pric"));
+        assert_eq!(missing_column("there is no column `pric`"), Some("pric"));
+        assert_eq!(missing_column("there is no column `pric` in `p`"), Some("pric"));
         assert_eq!(missing_column("No field named p.pric. Did you mean"), Some("pric"));
         assert_eq!(missing_column("column 'x' is ambiguous"), None);
     }

@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use tracing::debug;
 
 use super::error::QueryError;
+use super::executor::{QueryExecutor, QueryThreads};
 use super::limits::{Attempt, QueryLimits, QueryMemory};
 use super::plan;
 use super::statement::PreparedStatement;
@@ -50,6 +51,9 @@ pub struct QueryStream {
     schema: SchemaRef,
     receiver: mpsc::Receiver<Message>,
     task: JoinHandle<()>,
+    executor: Arc<QueryExecutor>,
+    /// What the task runs on lasts as long as the stream.
+    _threads: Arc<QueryThreads>,
     started: Instant,
     timeout: Option<Duration>,
     max_rows: Option<u64>,
@@ -75,7 +79,9 @@ impl std::fmt::Debug for QueryStream {
 
 impl Drop for QueryStream {
     fn drop(&mut self) {
-        self.task.abort();
+        if self.state != StreamState::Ended {
+            self.leave();
+        }
     }
 }
 
@@ -103,9 +109,15 @@ impl QueryStream {
         let result = self.receive().await;
         if result.is_err() {
             self.state = StreamState::Ended;
-            self.task.abort();
+            self.leave();
         }
         result
+    }
+
+    /// Ends the query as soon as its operators give way.
+    fn leave(&self) {
+        self.task.abort();
+        self.executor.doubt();
     }
 
     async fn receive(&mut self) -> Result<Option<RecordBatch>, QueryError> {
@@ -148,7 +160,7 @@ impl QueryStream {
                 Overflow::Refuse => StreamState::Overflowed,
                 Overflow::Truncate => StreamState::Truncated,
             };
-            self.task.abort();
+            self.leave();
         }
         self.rows += rows as u64;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
@@ -189,11 +201,14 @@ pub(super) async fn start(
     let (sender, receiver) = mpsc::channel(QUEUED_BATCHES);
     let first = Execution { state, refusals, plan: physical };
     let run = Run { session, logical, memory: limits.memory.clone(), sender };
-    let task = limits.executor.spawn(run.run_to_end(first))?;
+    let threads = limits.executor.threads().await?;
+    let task = threads.spawn(run.run_to_end(first))?;
     Ok(QueryStream {
         schema,
         receiver,
         task,
+        executor: Arc::clone(&limits.executor),
+        _threads: threads,
         started,
         timeout: limits.timeout,
         max_rows: limits.max_rows,

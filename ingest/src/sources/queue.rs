@@ -6,7 +6,9 @@
 //! after a crash they land exactly once even if the sender never comes back; if it does, they are
 //! duplicates. Submissions that wait while a batch is under way become the next batch together.
 
-use std::fs::{File, TryLockError};
+mod slots;
+
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use questlake_engine::stores::ledger::{Claim, Counts};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tracing::{error, info};
 
+use self::slots::{MAX_SLOTS, lock_slot, slot_folder, take_slot};
 use super::spool::{Spool, SpooledRecords};
 use crate::batch::{Batch, BatchOutcome, Ingester, PartitionAdvance, ReplayOrigin};
 use crate::decode::{RawRecords, RecordSpan, RejectReason};
@@ -23,9 +26,6 @@ use crate::error::IngestError;
 
 /// Bytes that one permit of the queue's budget stands for.
 const BYTES_PER_PERMIT: usize = 1024;
-
-/// Slots that are tried: as many processes may have the same queue open.
-const MAX_SLOTS: i32 = 64;
 
 /// Bounds of a queue.
 #[derive(Debug, Clone, Copy)]
@@ -348,37 +348,6 @@ async fn drain_abandoned(
         worker.drain().await?;
     }
     Ok(())
-}
-
-/// Takes the first slot that no living process holds.
-fn take_slot(folder: &Path) -> Result<(i32, File), IngestError> {
-    std::fs::create_dir_all(folder).map_err(|source| lock_error(folder, source))?;
-    for slot in 0..MAX_SLOTS {
-        if let Some(lock) = lock_slot(folder, slot)? {
-            return Ok((slot, lock));
-        }
-    }
-    let reason = format!("{MAX_SLOTS} processes have it open already");
-    Err(lock_error(folder, std::io::Error::other(reason)))
-}
-
-/// Locks a slot, unless a living process holds it.
-fn lock_slot(folder: &Path, slot: i32) -> Result<Option<File>, IngestError> {
-    let path = folder.join(format!("slot-{slot}.lock"));
-    let file = File::create(path).map_err(|source| lock_error(folder, source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(source)) => Err(lock_error(folder, source)),
-    }
-}
-
-fn slot_folder(folder: &Path, slot: i32) -> PathBuf {
-    folder.join(format!("slot-{slot}"))
-}
-
-fn lock_error(folder: &Path, source: std::io::Error) -> IngestError {
-    IngestError::File { operation: "lock the queue in", path: folder.to_path_buf(), source }
 }
 
 fn join_submissions(batch: &[Waiting]) -> SpooledRecords {

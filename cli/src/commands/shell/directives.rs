@@ -26,7 +26,7 @@ pub(super) const DIRECTIVES: &[(&str, &str, &str)] = &[
     ("\\run", "NAME [PARAM=VALUE …]", "runs a saved query"),
     ("\\saved", "", "lists the saved queries with their parameters"),
     ("\\timing", "[on|off]", "shows the number of rows and the time after each result"),
-    ("\\x", "[on|off]", "shows one line per value"),
+    ("\\x", "[on|off]", "shows one line per value, as it does for rows wider than the terminal"),
 ];
 
 impl Shell<'_> {
@@ -77,7 +77,7 @@ impl Shell<'_> {
     }
 
     fn show_help(&self) -> Result<(), CliError> {
-        let columns = [Column::text("directive"), Column::text("does")];
+        let columns = [Column::word("directive"), Column::text("does")];
         let rows: Vec<Vec<String>> = DIRECTIVES
             .iter()
             .map(|(name, argument, does)| {
@@ -85,10 +85,11 @@ impl Shell<'_> {
             })
             .collect();
         self.app.line(&self.app.output.table(&columns, &rows))?;
-        self.app.line(
-            "Statements end with ; at the end of a line. Tab completes; Ctrl-C clears the line, or \
-             cancels the query that runs.",
-        )
+        self.app.line(&self.app.output.sentence(
+            "Statements end with ; and may go over several lines. Tab completes, the arrow keys \
+             bring back what was asked before. Ctrl-C clears the line, or cancels the query that \
+             runs.",
+        ))
     }
 
     fn describe(&self, wanted: &str) -> Result<(), CliError> {
@@ -108,12 +109,12 @@ impl Shell<'_> {
         let app = self.app;
         app.line(&app.output.style(Style::Bold, &full_name(table)))?;
         if let Some(comment) = &table.comment {
-            app.line(comment)?;
+            app.line(&app.output.sentence(comment))?;
         }
         let columns = [
-            Column::text("column"),
-            Column::text("type"),
-            Column::text("null"),
+            Column::word("column"),
+            Column::word("type"),
+            Column::word("null"),
             Column::text("what it means"),
         ];
         let rows: Vec<Vec<String>> = table
@@ -133,7 +134,7 @@ impl Shell<'_> {
 
     fn list_tables(&self, schema: &str) -> Result<(), CliError> {
         let columns =
-            [Column::text("table"), Column::number("columns"), Column::text("what it holds")];
+            [Column::word("table"), Column::number("columns"), Column::text("what it holds")];
         let rows: Vec<Vec<String>> = self
             .tables
             .iter()
@@ -157,7 +158,7 @@ impl Shell<'_> {
     fn list_functions(&self, pattern: &str) -> Result<(), CliError> {
         let pattern = pattern.to_lowercase();
         let columns =
-            [Column::text("function"), Column::text("kind"), Column::text("what it gives")];
+            [Column::text("function"), Column::word("kind"), Column::text("what it gives")];
         let rows: Vec<Vec<String>> = functions(&self.engine.project)
             .into_iter()
             .filter(|function| function.name.contains(&pattern))

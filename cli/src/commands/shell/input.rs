@@ -9,7 +9,7 @@ pub(super) struct Accumulator {
 impl Accumulator {
     /// Takes a line, with or without its line break; gives the statements that it ends.
     pub(super) fn add_line(&mut self, line: &str) -> Vec<String> {
-        if is_blank(&self.pending) && line.trim_start().starts_with('\\') {
+        if is_blank(&self.pending) && is_directive(line) {
             self.pending.clear();
             return vec![line.trim().to_owned()];
         }
@@ -37,7 +37,7 @@ impl Accumulator {
 
 /// Whether Enter runs what is written: a directive, nothing, or statements that have ended.
 pub(super) fn is_whole(text: &str) -> bool {
-    if text.trim_start().starts_with('\\') {
+    if is_directive(text) {
         return true;
     }
     let mut rest = text;
@@ -45,6 +45,17 @@ pub(super) fn is_whole(text: &str) -> bool {
         rest = &rest[end..];
     }
     is_blank(rest)
+}
+
+/// The directive that somebody means who leaves its backslash out: a word that no statement consists
+/// of.
+pub(super) fn bare_directive(text: &str) -> Option<&str> {
+    let word = text.trim().trim_end_matches(';').trim_end();
+    ["help", "exit", "quit"].into_iter().find(|known| word.eq_ignore_ascii_case(known))
+}
+
+fn is_directive(line: &str) -> bool {
+    line.trim_start().starts_with('\\') || bare_directive(line).is_some()
 }
 
 /// Whether there is nothing but white space, `;` and remarks.
@@ -122,6 +133,9 @@ mod tests {
         assert_eq!(pending.add_line("\\d events.purchase\n"), ["\\d events.purchase"]);
         assert_eq!(pending.add_line("SELECT 1; -- a remark\n").len(), 1);
         assert_eq!(pending.add_line("\\x\n"), ["\\x"]);
+        assert_eq!(pending.add_line("exit\n"), ["exit"]);
+        assert_eq!(bare_directive("EXIT ;\n"), Some("exit"));
+        assert_eq!(bare_directive("exit now"), None);
         pending.add_line("SELECT '\n");
         assert!(pending.add_line("\\not a directive\n").is_empty());
         assert_eq!(pending.finish().len(), 1);
@@ -129,7 +143,17 @@ mod tests {
 
     #[test]
     fn enter_runs_what_is_whole() {
-        for text in ["", "  ", "\\d", "SELECT 1;", "SELECT 1; -- done", ";", "-- only a remark"] {
+        for text in [
+            "",
+            "  ",
+            "help",
+            "Quit;",
+            "\\d",
+            "SELECT 1;",
+            "SELECT 1; -- done",
+            ";",
+            "-- only a remark",
+        ] {
             assert!(is_whole(text), "{text}");
         }
         for text in ["SELECT 1", "SELECT ';", "SELECT 1; SELECT", "SELECT 1 -- ;", "/* ; "] {

@@ -233,7 +233,7 @@ fn split_location(text: &str) -> (&str, Option<Location>) {
 }
 
 /// The parser's "Expected: an expression, found: )" as a sentence.
-fn friendly(message: &str) -> String {
+pub(crate) fn friendly(message: &str) -> String {
     let found = message.strip_prefix("Expected: ").and_then(|rest| rest.split_once(", found: "));
     match found {
         Some((expected, "EOF")) => format!("expected {expected}"),
