@@ -160,12 +160,6 @@ memory_of() {
     echo $((total / 1024))
 }
 
-is_paused() {
-    local stat
-    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
-    [[ "${stat##*) }" == T* ]]
-}
-
 command_status() {
     local service unit pid state status=0
     for service in "$@"; do

@@ -152,6 +152,9 @@ identity() {
     echo "$1 ${21} $(</proc/sys/kernel/random/boot_id)"
 }
 
+# Whether a process has ended and only its pid is left.
+is_zombie() { [ -e "/proc/$1" ] && ! identity "$1" >/dev/null; }
+
 # The pid of a unit; fails if it does not run.
 pid_of() {
     local recorded pid
@@ -250,10 +253,19 @@ kill_unit() {
     rm -f "$run/pids/$unit"
 }
 
-# Starts a unit unless it runs.
+is_paused() {
+    local stat
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+    [[ "${stat##*) }" == T* ]]
+}
+
+# Starts a unit unless it runs. What is paused goes on.
 start_unit() {
-    local unit=$1 port
-    ! pid_of "$unit" >/dev/null || return 0
+    local unit=$1 port pid
+    if pid=$(pid_of "$unit"); then
+        if is_paused "$pid"; then signal_tree CONT "$pid"; fi
+        return 0
+    fi
     for port in $("${unit%%-*}_ports" "$unit"); do
         if answers_tcp "$port"; then
             fail "$unit: port $port of 127.0.0.1 is taken by another program;" \

@@ -22,7 +22,7 @@ uses_docker() {
 
 compose() {
     QUESTLAKE_SERVICES_PASSWORD=$(password) POSTGRES_PORT=$postgres_port REDIS_PORT=$redis_port \
-        MONGO_PORT=$mongo_port KAFKA_PORT=$kafka_port KAFKA_CONTROLLER_PORT=$kafka_controller_port \
+        MONGO_PORT=$mongo_port KAFKA_PORT=$kafka_port \
         HDFS_PORT=$hdfs_port HDFS_HTTP_PORT=$hdfs_http_port DATANODE_PORTS=$((datanode_port / 10)) \
         DATANODE_IPC_PORTS=$((datanode_ipc_port / 10)) \
         DATANODE_HTTP_PORTS=$((datanode_http_port / 10)) \

@@ -29,6 +29,10 @@ share.coordinator.state.topic.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 
+# A broker that was killed is let in again when it would have been missed.
+broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=1000
+
 # Groups of tests are complete when they begin, and are small.
 group.initial.rebalance.delay.ms=0
 log.cleaner.dedupe.buffer.size=8388608

@@ -66,12 +66,27 @@ postgres_prepare() {
     touch "$data/questlake-ready"
 }
 
+# A server that was killed keeps its pid until the machine's first process has heard of its end, which
+# some are slow to do and some never do; PostgreSQL takes it for alive and would not start.
+postgres_forget_the_dead() {
+    local pid begin=$SECONDS
+    { read -r pid <"$1/postmaster.pid"; } 2>/dev/null || return 0
+    until ! is_zombie "$pid"; do
+        if [ $((SECONDS - begin)) -ge 5 ]; then
+            rm -f "$1/postmaster.pid"
+            return
+        fi
+        sleep 0.05
+    done
+}
+
 postgres_start() {
     local data programs as_user=()
     data=$(postgres_data)
     programs=$(postgres_programs)
     chmod 711 "$run" "$run/data"
     postgres_prepare "$data" "$programs"
+    postgres_forget_the_dead "$data"
     # runuser would stay as a parent, and what is signalled must be the server.
     if [ "$(id -u)" = 0 ]; then
         as_user=(setpriv --reuid postgres --regid postgres --init-groups)
