@@ -142,13 +142,18 @@ fetch_jars() {
 # A pid alone may have been given to another program since: the time at which the process started
 # and the start of the machine are its identity, and go with it into the pid file.
 identity() {
-    local stat
+    local stat threads
     { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
     # Behind the name in brackets, which may hold anything: 3rd field of all is the state, 22nd the start.
     stat=${stat##*) }
     # shellcheck disable=SC2086
     set -- "$1" $stat
-    [ "$2" != Z ] || return 1
+    # Ended, and only waiting to be asked after; but its other threads may still be on their way out, and
+    # its ports with them.
+    if [ "$2" = Z ]; then
+        threads=("/proc/$1/task/"*)
+        [ "${#threads[@]}" -gt 1 ] || return 1
+    fi
     echo "$1 ${21} $(</proc/sys/kernel/random/boot_id)"
 }
 
