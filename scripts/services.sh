@@ -81,11 +81,11 @@ wanted_units() {
 
 ready_line() { printf '%-16s %-8s %-16s (%s s)\n' "$1" ready "$2" "$3"; }
 
-# Waits for a service's units, and for what only they can do together.
+# Waits for a service's units, each by the function given, and for what only they can do together.
 await_service() {
-    local service=$1 unit begin=$SECONDS
+    local service=$1 await=$2 unit begin=$SECONDS
     for unit in $("${service}_units"); do
-        await_unit "$unit"
+        "$await" "$unit"
     done
     if declare -F "${service}_ready_as_a_whole" >/dev/null; then
         until "${service}_ready_as_a_whole"; do
@@ -104,19 +104,18 @@ up_service() {
     for unit in "${units[@]}"; do
         start_unit "$unit"
     done
-    await_service "$service"
+    await_service "$service" await_unit
     ready_line "$service" "$("${service}_address" "${units[0]}")" "$(seconds_since "$begin")"
 }
 
 command_up() {
-    local service packages=() jobs=() job status=0 lines
+    local service packages="" jobs=() job status=0
     for service in "$@"; do
         # Not in a pipe: what cannot be installed must end us here.
-        lines=$("${service}_packages")
-        # shellcheck disable=SC2206
-        packages+=($lines)
+        packages+=" $("${service}_packages")"
     done
-    install_packages "${packages[@]}"
+    # shellcheck disable=SC2046
+    install_packages $(tr ' ' '\n' <<<"$packages" | sort -u)
     for service in "$@"; do
         up_service "$service" &
         jobs+=($!)
@@ -228,6 +227,7 @@ command_resume() { signal_units CONT "$@"; }
 # --- Main ----------------------------------------------------------------------------------------
 
 [ $# -gt 0 ] || usage
+[ "$(uname -s)" = Linux ] || fail "runs on Linux only; compose.yaml starts the same stores elsewhere"
 command=$1
 shift
 case "$command" in

@@ -80,7 +80,7 @@ password() {
 install_packages() {
     [ $# -gt 0 ] || return 0
     if [ "$(id -u)" != 0 ] || [ ! -e /etc/debian_version ] || ! has apt-get; then
-        fail "missing programs. Install with: sudo apt-get install --no-install-recommends $*"
+        fail "programs are missing. On Debian: sudo apt-get install --no-install-recommends $*"
     fi
     note "installing $* …"
     local log policy=/usr/sbin/policy-rc.d own_policy=false status=0

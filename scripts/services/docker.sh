@@ -37,8 +37,24 @@ docker_units() {
     done
 }
 
+# By its own health check: programs that speak to it need not be on this machine.
+docker_ready() {
+    [ "$(compose ps --all --format '{{.State}} {{.Health}}' "$1")" = "running healthy" ]
+}
+
+await_container() {
+    local unit=$1 begin=$SECONDS
+    until docker_ready "$unit"; do
+        if [ $((SECONDS - begin)) -ge "$start_seconds" ]; then
+            compose logs --tail 30 "$unit" >&2 || true
+            fail "$unit does not answer after $start_seconds s; the end of its log is above"
+        fi
+        sleep 0.5
+    done
+}
+
 docker_up() {
-    local units service begin
+    local units unit service begin
     readarray -t units < <(docker_units "$@")
     begin=$(uptime_seconds)
     if ! compose up --detach --wait --wait-timeout "$start_seconds" "${units[@]}" >&2; then
@@ -46,7 +62,7 @@ docker_up() {
         fail "the containers did not become healthy; the end of their logs is above"
     fi
     for service in "$@"; do
-        await_service "$service"
+        await_service "$service" await_container
         read -r unit _ <<<"$("${service}_units")"
         ready_line "$service" "$("${service}_address" "$unit")" "$(seconds_since "$begin")"
     done
@@ -68,7 +84,7 @@ docker_status() {
     for unit in "${units[@]}"; do
         state=$(compose ps --all --format '{{.State}}' "$unit")
         if [ "$state" = running ]; then
-            if "${unit%%-*}_ready" "$unit"; then state=ready; else state=silent; fi
+            if docker_ready "$unit"; then state=ready; else state=silent; fi
         fi
         [ "$state" = ready ] || status=1
         printf '%-16s %-8s %s\n' "$unit" "${state:-stopped}" "$("${unit%%-*}_address" "$unit")"
@@ -83,17 +99,6 @@ docker_start() {
         compose start "$unit" >&2
         await_container "$unit"
         ready_line "$unit" "$("${unit%%-*}_address" "$unit")" "$(seconds_since "$begin")"
-    done
-}
-
-await_container() {
-    local unit=$1 begin=$SECONDS
-    until "${unit%%-*}_ready" "$unit"; do
-        if [ $((SECONDS - begin)) -ge "$start_seconds" ]; then
-            compose logs --tail 30 "$unit" >&2 || true
-            fail "$unit does not answer after $start_seconds s; the end of its log is above"
-        fi
-        sleep 0.1
     done
 }
 
