@@ -6,7 +6,7 @@
 # change streams, TTL and partial indexes, pipelines in updates, nested arrays, field names with `.` or a
 # leading `$`, infinite numbers. A Decimal128 or NaN makes it close the connection. Only `_id` equality
 # is an index look-up; other filters, `$in` too, read the whole collection. One message with more than
-# some 90 updates makes it hang: send them in smaller bulks.
+# 98 updates makes it hang: send them in smaller bulks.
 
 ferretdb_version=v1.24.0
 ferretdb_sum=h1:7WJmezL48Bj9bYWnhT/bEJgX5gjT5s7LFdHTqkN25rA=
