@@ -1,5 +1,6 @@
 //! `questlake`: one binary from a game's telemetry to answers.
 
+mod allocator;
 mod app;
 mod commands;
 mod error;
@@ -39,6 +40,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    allocator::begin_with_setting();
     let matches = settings_args::with_setting_args(Cli::command()).get_matches();
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
