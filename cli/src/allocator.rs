@@ -1,27 +1,40 @@
-//! The one setting of the allocator that matters here, which it reads before `main`.
+//! The allocator, and the one of its settings that matters here.
 //!
 //! Freed memory is given back to the system after a second by itself. Operators that spill free
 //! large buffers and allocate others many times a second: a query then held up to twice what it
 //! may, and a load a quarter more than it needs, at the same cost in time as with 10 ms.
 
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use libmimalloc_sys::{mi_option_set, mi_option_t};
 
-/// Milliseconds until freed memory is given back.
-const PURGE_DELAY: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "10");
+// DataFusion and the decoder allocate and free large buffers from several threads all the time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Begins the program anew, as the same process, unless the setting is made.
-pub(crate) fn begin_with_setting() {
-    let (name, milliseconds) = PURGE_DELAY;
-    if std::env::var_os(name).is_some() {
-        return;
+/// `mi_option_purge_delay`, which the bindings do not name: milliseconds until freed memory is
+/// given back.
+const PURGE_DELAY: mi_option_t = 15;
+
+/// Sets the allocator up, unless its own variable does.
+#[allow(unsafe_code, reason = "the allocator's options are reached by its C interface alone")]
+pub(crate) fn set_up() {
+    if std::env::var_os("MIMALLOC_PURGE_DELAY").is_none() {
+        // SAFETY: it takes two numbers and stores the second as the value of the option that the
+        // first names; any thread may call it at any time.
+        unsafe { mi_option_set(PURGE_DELAY, 10) };
     }
-    let Ok(program) = std::env::current_exe() else { return };
-    let mut arguments = std::env::args_os();
-    let mut command = Command::new(program);
-    if let Some(called) = arguments.next() {
-        command.arg0(called);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(unsafe_code, reason = "the allocator's options are reached by its C interface alone")]
+    fn the_option_is_the_purge_delay() {
+        // SAFETY: it reads one number.
+        let value = || unsafe { libmimalloc_sys::mi_option_get(PURGE_DELAY) };
+        assert_eq!(value(), 1000, "its default; another option has this number now");
+        set_up();
+        assert_eq!(value(), 10);
     }
-    // It returns only if it fails, and more memory is no reason not to work.
-    let _ = command.args(arguments).env(name, milliseconds).exec();
 }

@@ -21,10 +21,6 @@ use commands::Command;
 use error::CliError;
 use stop::Stop;
 
-// DataFusion and the decoder allocate and free large buffers from several threads all the time.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Turns a game's telemetry into answers.
 ///
 /// Every setting is also a flag: `questlake help` lists the commands, `questlake --help` the
@@ -40,7 +36,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    allocator::begin_with_setting();
+    allocator::set_up();
     let matches = settings_args::with_setting_args(Cli::command()).get_matches();
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
