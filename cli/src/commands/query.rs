@@ -72,7 +72,8 @@ pub(crate) async fn run(app: &App, args: QueryArgs) -> Result<ExitCode, CliError
         file: args.output.clone(),
     };
     destination.check()?;
-    let engine = app.stop.interrupts(app.engine()).await?;
+    let mut engine = app.stop.interrupts(app.engine()).await?;
+    engine.queries.alone = true;
     if args.list {
         list_saved(app, &engine)?;
         return Ok(ExitCode::SUCCESS);

@@ -67,7 +67,8 @@ struct Shell<'a> {
 const EXIT_INTERRUPTED: i32 = 130;
 
 pub(crate) async fn run(app: &App, args: ShellArgs) -> Result<ExitCode, CliError> {
-    let engine = app.stop.interrupts(app.engine()).await?;
+    let mut engine = app.stop.interrupts(app.engine()).await?;
+    engine.queries.alone = true;
     let tables = tables(&engine.project);
     let mut shell = Shell {
         app,

@@ -45,6 +45,8 @@ pub struct QueryLimits {
     pub timeout: Option<Duration>,
     /// Most rows of one result: `query.max_rows`.
     pub max_rows: Option<u64>,
+    /// Whether the process does nothing but answer queries, so that all it holds is theirs.
+    pub alone: bool,
     pub(super) memory: QueryMemory,
     pub(super) executor: Arc<QueryExecutor>,
 }
@@ -55,6 +57,7 @@ impl QueryLimits {
         Self {
             timeout: settings.timeout,
             max_rows: settings.max_rows,
+            alone: false,
             memory: QueryMemory::new(settings.memory_limit),
             executor: Arc::new(QueryExecutor::new(threads)),
         }
@@ -96,7 +99,10 @@ impl QueryMemory {
             .with_target_partitions(partitions)
             .with_batch_size(batch_rows(self.pool_bytes))
             .with_sort_spill_reservation_bytes(merge_reservation(self.pool_bytes, partitions));
-        config.options_mut().optimizer.prefer_hash_join = attempt == Attempt::Fast;
+        let optimizer = &mut config.options_mut().optimizer;
+        optimizer.prefer_hash_join = attempt == Attempt::Fast;
+        // Sorted streams of many inputs are merged in memory; one sort merges on disk.
+        optimizer.repartition_sorts = attempt == Attempt::Fast;
         let state = SessionStateBuilder::new_from_existing(session.clone())
             .with_config(config)
             .with_runtime_env(runtime)
