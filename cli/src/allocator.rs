@@ -2,7 +2,8 @@
 //!
 //! Freed memory is given back to the system after a second by itself. Operators that spill free
 //! large buffers and allocate others many times a second: a query then held up to twice what it
-//! may, and a load a quarter more than it needs, at the same cost in time as with 10 ms.
+//! may. Giving back after 10 ms costs a load a sixth of its processor time, so it is for those who
+//! have promised to stay within a limit.
 
 use libmimalloc_sys::{mi_option_set, mi_option_t};
 
@@ -14,9 +15,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// given back.
 const PURGE_DELAY: mi_option_t = 15;
 
-/// Sets the allocator up, unless its own variable does.
+/// From now on freed memory goes back to the system within 10 ms, unless the allocator's own variable
+/// says otherwise.
 #[allow(unsafe_code, reason = "the allocator's options are reached by its C interface alone")]
-pub(crate) fn set_up() {
+pub(crate) fn give_back_soon() {
     if std::env::var_os("MIMALLOC_PURGE_DELAY").is_none() {
         // SAFETY: it takes two numbers and stores the second as the value of the option that the
         // first names; any thread may call it at any time.
@@ -34,7 +36,7 @@ mod tests {
         // SAFETY: it reads one number.
         let value = || unsafe { libmimalloc_sys::mi_option_get(PURGE_DELAY) };
         assert_eq!(value(), 1000, "its default; another option has this number now");
-        set_up();
+        give_back_soon();
         assert_eq!(value(), 10);
     }
 }

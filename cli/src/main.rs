@@ -36,7 +36,6 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    allocator::set_up();
     let matches = settings_args::with_setting_args(Cli::command()).get_matches();
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,

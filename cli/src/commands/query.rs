@@ -13,6 +13,7 @@ use questlake_engine::query::parameters::type_name;
 use questlake_engine::query::{Overflow, PreparedStatement, QueryError};
 use unicode_width::UnicodeWidthStr;
 
+use crate::allocator;
 use crate::app::App;
 use crate::error::CliError;
 use crate::results::{self, Destination, Layout, ResultFormat, Summary};
@@ -74,6 +75,7 @@ pub(crate) async fn run(app: &App, args: QueryArgs) -> Result<ExitCode, CliError
     destination.check()?;
     let mut engine = app.stop.interrupts(app.engine()).await?;
     engine.queries.alone = true;
+    allocator::give_back_soon();
     if args.list {
         list_saved(app, &engine)?;
         return Ok(ExitCode::SUCCESS);
