@@ -7,6 +7,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: setup tools readers demo test lint fmt bench torture help
+.PHONY: services services-down services-status
 
 CARGO ?= cargo
 # Further arguments for each cargo command, such as --locked.
@@ -47,5 +48,14 @@ bench: setup ## measure against other tools side by side; a table, and JSON besi
 torture: tools ## kill the pipeline at every failpoint, over and over, and check the accounts
 	QUESTLAKE_TORTURE=full $(CARGO) test --release $(CARGO_FLAGS) -p questlake --test torture -- --nocapture
 
+services: ## start PostgreSQL, Redis, Kafka, HDFS and MongoDB for the tests, on 127.0.0.1
+	@scripts/services.sh up
+
+services-down: ## stop them and remove their data; downloads are kept
+	@scripts/services.sh down
+
+services-status: ## what of them runs
+	@scripts/services.sh status
+
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

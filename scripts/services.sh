@@ -1,0 +1,274 @@
+#!/usr/bin/env bash
+# The real services that Questlake is tested with, on 127.0.0.1: PostgreSQL, Redis, Kafka, HDFS and
+# MongoDB. With a Docker engine they are containers (services/compose.yaml), else processes of this
+# machine: from Debian's packages, from Maven Central, and built from the Go module proxy.
+#
+#   services.sh up [SERVICE…]         starts what does not run; returns when all of it answers
+#   services.sh down [SERVICE…]       stops it and removes its data and logs
+#   services.sh status [SERVICE…]     what runs; exit code 1 unless all of it answers
+#   services.sh env [SERVICE…]        the variables by which tests find it:  eval "$(services.sh env)"
+#   services.sh start | stop | restart UNIT…    data stays
+#   services.sh kill UNIT…            SIGKILL: a crash
+#   services.sh pause | resume UNIT…  SIGSTOP and SIGCONT: a machine that hangs
+#
+# Services: postgres redis kafka hdfs mongo. Units are these, and for hdfs: hdfs-namenode,
+# hdfs-datanode-1, hdfs-datanode-2, hdfs-datanode-3 (`hdfs` stands for all four).
+#
+#   QUESTLAKE_SERVICES_DIR=…          data, logs and pids; ~/.cache/questlake/services-run
+#   QUESTLAKE_SERVICES_PORTS=27000    base of the ports, for a second set beside the first
+#   QUESTLAKE_SERVICES_ENGINE=native  or docker; without it docker, if an engine answers
+#
+# Downloads stay in ~/.cache/questlake/services (XDG_CACHE_HOME moves both).
+set -euo pipefail
+services="$(cd "$(dirname "$0")/services" && pwd)"
+
+# shellcheck source=scripts/services/common.sh
+. "$services/common.sh"
+# shellcheck source=scripts/services/postgres.sh
+. "$services/postgres.sh"
+# shellcheck source=scripts/services/redis.sh
+. "$services/redis.sh"
+# shellcheck source=scripts/services/kafka.sh
+. "$services/kafka.sh"
+# shellcheck source=scripts/services/hdfs.sh
+. "$services/hdfs.sh"
+# shellcheck source=scripts/services/mongo.sh
+. "$services/mongo.sh"
+# shellcheck source=scripts/services/docker.sh
+. "$services/docker.sh"
+
+all_services=(postgres redis kafka hdfs mongo)
+
+# --- Arguments -----------------------------------------------------------------------------------
+
+usage() {
+    sed -n '2,/^set -e/ { /^#/ s/^# \{0,1\}//p }' "$0" >&2
+    exit 2
+}
+
+# Checks names of services; all of them if there is none.
+wanted_services() {
+    local name
+    if [ $# = 0 ]; then
+        printf '%s\n' "${all_services[@]}"
+        return
+    fi
+    for name in "$@"; do
+        [[ " ${all_services[*]} " == *" $name "* ]] ||
+            fail "there is no service $name; there are: ${all_services[*]}"
+        echo "$name"
+    done
+}
+
+# Checks names of units, and puts a service's units in the place of the service.
+wanted_units() {
+    local name service known=""
+    for service in "${all_services[@]}"; do
+        known+=" $("${service}_units")"
+    done
+    for name in "$@"; do
+        if [[ "$known " == *" $name "* ]]; then
+            echo "$name"
+        elif [[ " ${all_services[*]} " == *" $name "* ]]; then
+            "${name}_units" | tr ' ' '\n'
+        else
+            fail "there is no unit $name; there are:$known"
+        fi
+    done
+}
+
+# --- Commands ------------------------------------------------------------------------------------
+
+ready_line() { printf '%-16s %-8s %-16s (%s s)\n' "$1" ready "$2" "$3"; }
+
+# Waits for a service's units, each by the function given, and for what only they can do together.
+await_service() {
+    local service=$1 await=$2 unit begin=$SECONDS
+    for unit in $("${service}_units"); do
+        "$await" "$unit"
+    done
+    if declare -F "${service}_ready_as_a_whole" >/dev/null; then
+        until "${service}_ready_as_a_whole"; do
+            [ $((SECONDS - begin)) -lt "$start_seconds" ] ||
+                fail "$service is not complete after $start_seconds s; its logs are in $run/logs"
+            sleep 0.1
+        done
+    fi
+}
+
+up_service() {
+    local service=$1 units unit begin
+    read -ra units <<<"$("${service}_units")"
+    "${service}_fetch"
+    begin=$(uptime_seconds)
+    for unit in "${units[@]}"; do
+        start_unit "$unit"
+    done
+    await_service "$service" await_unit
+    ready_line "$service" "$("${service}_address" "${units[0]}")" "$(seconds_since "$begin")"
+}
+
+command_up() {
+    local service packages="" jobs=() job status=0
+    for service in "$@"; do
+        # Not in a pipe: what cannot be installed must end us here.
+        packages+=" $("${service}_packages")"
+    done
+    # shellcheck disable=SC2046
+    install_packages $(tr ' ' '\n' <<<"$packages" | sort -u)
+    for service in "$@"; do
+        up_service "$service" &
+        jobs+=($!)
+    done
+    for job in "${jobs[@]}"; do
+        wait "$job" || status=1
+    done
+    return "$status"
+}
+
+command_down() {
+    local service unit jobs=() job
+    for service in "$@"; do
+        for unit in $("${service}_units"); do
+            stop_unit "$unit" &
+            jobs+=($!)
+        done
+    done
+    for job in "${jobs[@]}"; do
+        wait "$job"
+    done
+    for service in "$@"; do
+        "${service}_remove"
+        rm -rf "$run/conf/$service" "$run/conf/$service".*
+        rm -f "$run/logs/$service.log" "$run/logs/$service"-*.log
+    done
+    # With the last service goes the rest.
+    if [ -z "$(ls -A "$run/pids")" ]; then
+        remove_run_folder
+    fi
+}
+
+# Memory of a unit's processes together, in MiB.
+memory_of() {
+    local pid total=0 kib
+    for pid in $(tree_of "$1"); do
+        # Proportional: pages that backends share are counted once.
+        kib=$(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup" 2>/dev/null || echo 0)
+        total=$((total + ${kib:-0}))
+    done
+    echo $((total / 1024))
+}
+
+command_status() {
+    local service unit pid state status=0
+    for service in "$@"; do
+        for unit in $("${service}_units"); do
+            if ! pid=$(pid_of "$unit"); then
+                printf '%-16s %-8s %s\n' "$unit" stopped "$("${service}_address" "$unit")"
+                status=1
+                continue
+            fi
+            if is_paused "$pid"; then
+                state=paused
+            elif "${service}_ready" "$unit"; then
+                state=ready
+            else
+                state=silent
+            fi
+            [ "$state" = ready ] || status=1
+            printf '%-16s %-8s %-16s pid %-7s %4s MiB\n' "$unit" "$state" \
+                "$("${service}_address" "$unit")" "$pid" "$(memory_of "$pid")"
+        done
+    done
+    return "$status"
+}
+
+command_start() {
+    local unit begin
+    for unit in "$@"; do
+        begin=$(uptime_seconds)
+        start_unit "$unit"
+        await_unit "$unit"
+        ready_line "$unit" "$("${unit%%-*}_address" "$unit")" "$(seconds_since "$begin")"
+    done
+}
+
+command_stop() {
+    local unit
+    for unit in "$@"; do
+        stop_unit "$unit"
+    done
+}
+
+command_restart() {
+    command_stop "$@"
+    command_start "$@"
+}
+
+command_kill() {
+    local unit
+    for unit in "$@"; do
+        kill_unit "$unit"
+    done
+}
+
+signal_units() {
+    local signal=$1 unit pid
+    shift
+    for unit in "$@"; do
+        pid=$(pid_of "$unit") || fail "$unit does not run"
+        signal_tree "$signal" "$pid"
+    done
+}
+
+command_pause() { signal_units STOP "$@"; }
+command_resume() { signal_units CONT "$@"; }
+
+# --- Main ----------------------------------------------------------------------------------------
+
+[ $# -gt 0 ] || usage
+[ "$(uname -s)" = Linux ] || fail "runs on Linux only; compose.yaml starts the same stores elsewhere"
+command=$1
+shift
+case "$command" in
+    up | down | status | env)
+        names=$(wanted_services "$@")
+        ;;
+    start | stop | restart | kill | pause | resume)
+        [ $# -gt 0 ] || usage
+        names=$(wanted_units "$@")
+        ;;
+    *) usage ;;
+esac
+readarray -t names <<<"$names"
+
+if [ "$command" = up ]; then
+    make_run_folder
+elif [ ! -e "$run/.questlake-services" ]; then
+    if [ "$command" = down ]; then exit 0; fi
+    if [ "$command" = status ]; then
+        echo "no services run; start them with: make services"
+        exit 1
+    fi
+    fail "no services have been started; run: scripts/services.sh up"
+fi
+
+if [ "$command" = env ]; then
+    for name in "${names[@]}"; do
+        "${name}_env"
+    done
+    exit 0
+fi
+
+# One at a time may change what runs. To look is free.
+if [ "$command" != status ]; then
+    exec {lock}>"$cache/.lock"
+    flock "$lock"
+    make_run_folder
+fi
+
+if uses_docker; then
+    "docker_$command" "${names[@]}"
+else
+    "command_$command" "${names[@]}"
+fi

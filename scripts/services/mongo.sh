@@ -1,0 +1,120 @@
+# shellcheck shell=bash
+# MongoDB: the `mongod` that is installed, or else FerretDB, which speaks MongoDB's protocol and keeps
+# its documents in SQLite. FerretDB comes from the Go module proxy as source.
+#
+# FerretDB 1.24 is the last version that needs no extension of PostgreSQL. What it lacks: transactions,
+# change streams, TTL and partial indexes, pipelines in updates, nested arrays, field names with `.` or a
+# leading `$`, infinite numbers. A Decimal128 or NaN makes it close the connection. Only `_id` equality
+# is an index look-up; other filters, `$in` too, read the whole collection. One message with more than
+# 98 updates makes it hang: send them in smaller bulks.
+
+ferretdb_version=v1.24.0
+ferretdb_sum=h1:7WJmezL48Bj9bYWnhT/bEJgX5gjT5s7LFdHTqkN25rA=
+
+mongo_units() { echo mongo; }
+mongo_ports() { echo "$mongo_port"; }
+mongo_address() { echo "127.0.0.1:$mongo_port"; }
+mongo_stop_signal() { echo TERM; }
+
+# The shell makes the user: MongoDB has no other way to be given a first one.
+has_mongod() { has mongod && has mongosh; }
+
+ferretdb_program() { echo "$cache/ferretdb-$ferretdb_version"; }
+
+# Go's own archive does not put it on the PATH.
+find_go() {
+    if ! has go && [ -x /usr/local/go/bin/go ]; then
+        PATH="$PATH:/usr/local/go/bin"
+    fi
+    has go
+}
+
+# Go 1.21 and later fetch the toolchain that a module asks for.
+at_least_go_1_21() { [ "$(printf '%s\n' 1.21 "$1" | sort --version-sort | head -n 1)" = 1.21 ]; }
+
+mongo_packages() {
+    local candidate=""
+    if has_mongod || [ -x "$(ferretdb_program)" ]; then return 0; fi
+    if find_go && at_least_go_1_21 "$(go env GOVERSION | sed 's/^go//')"; then return 0; fi
+    if has apt-cache; then
+        candidate=$(apt-cache policy golang-go | sed -n 's/.*Candidate: [0-9]*:\([0-9.]*\).*/\1/p')
+    fi
+    if [ -n "$candidate" ] && at_least_go_1_21 "$candidate"; then
+        echo golang-go
+        return 0
+    fi
+    fail "MongoDB: install mongod and mongosh (https://www.mongodb.com/docs/manual/installation)," \
+        "or Go 1.21 or later (https://go.dev/dl), from which FerretDB is built instead"
+}
+
+mongo_fetch() {
+    local program build log module
+    program=$(ferretdb_program)
+    if has_mongod || [ -x "$program" ]; then return 0; fi
+    find_go || fail "MongoDB: go is not on the PATH"
+    note "building FerretDB $ferretdb_version with go, which takes two minutes the first time …"
+    log="$run/logs/mongo-fetch.log"
+    build="$cache/ferretdb-build"
+    rm -rf "$build"
+    # Settings of whoever starts this must not change what is built.
+    export GOFLAGS='' GOWORK=off
+    if ! module=$(cd "$cache" && go mod download -json "github.com/FerretDB/FerretDB@$ferretdb_version" 2>"$log"); then
+        cat "$log" >&2
+        printf '%s\n' "$module" >&2
+        fail "FerretDB could not be fetched from the Go module proxy; what go said is above"
+    fi
+    [[ "$module" == *"\"Sum\": \"$ferretdb_sum\""* ]] ||
+        fail "FerretDB $ferretdb_version is not what it was: its checksum is not $ferretdb_sum"
+    cp -R "$(sed -n 's/.*"Dir": "\(.*\)".*/\1/p' <<<"$module")" "$build"
+    chmod -R u+w "$build"
+    # The one file that a release has and the module has not.
+    echo "$ferretdb_version" >"$build/build/version/version.txt"
+    if ! (cd "$build" && go build -mod=readonly -trimpath -buildvcs=false \
+        -o "$program.part" ./cmd/ferretdb) >>"$log" 2>&1; then
+        tail -n 30 "$log" >&2
+        fail "FerretDB could not be built; the end of what go said is above"
+    fi
+    mv "$program.part" "$program"
+    rm -rf "$build"
+}
+
+mongo_start() {
+    mkdir -p "$run/data/mongo"
+    if has_mongod; then
+        spawn mongo mongod --auth --bind_ip 127.0.0.1 --port "$mongo_port" \
+            --dbpath "$run/data/mongo" --wiredTigerCacheSizeGB 0.25
+        return
+    fi
+    mkdir -p "$run/data/mongo/state" "$run/data/mongo/sqlite"
+    # The environment rather than a flag for the password: arguments can be read by others.
+    FERRETDB_SETUP_PASSWORD=$(password) spawn mongo "$(ferretdb_program)" --handler=sqlite \
+        --sqlite-url="file:$run/data/mongo/sqlite/" --listen-addr="127.0.0.1:$mongo_port" \
+        --debug-addr=- --state-dir="$run/data/mongo/state" --telemetry=disable --log-level=WARN \
+        --test-enable-new-auth --setup-database=admin --setup-username=questlake
+}
+
+# {ping: 1, $db: "admin"} as OP_MSG, and the beginning of {ok: 1.0} in the answer.
+mongo_ready() {
+    local ping='\x33\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\xdd\x07\x00\x00\x00\x00\x00\x00\x00'
+    # shellcheck disable=SC2016
+    ping+='\x1e\x00\x00\x00\x10ping\x00\x01\x00\x00\x00\x02$db\x00\x06\x00\x00\x00admin\x00\x00'
+    [[ "$(exchange "$mongo_port" 38 "$ping")" == *016f6b00000000000000f03f* ]] || return 1
+    ! has_mongod || mongod_user
+}
+
+# A server without users lets one be made from the same machine.
+mongod_user() {
+    [ ! -e "$run/data/mongo/questlake-ready" ] || return 0
+    # The password is read in the shell, not here.
+    # shellcheck disable=SC2016
+    QUESTLAKE_PASSWORD=$(password) mongosh --quiet --host 127.0.0.1 --port "$mongo_port" admin --eval \
+        'db.createUser({ user: "questlake", pwd: process.env.QUESTLAKE_PASSWORD, roles: ["root"] })' \
+        >>"$run/logs/mongo.log" 2>&1 </dev/null || return 1
+    touch "$run/data/mongo/questlake-ready"
+}
+
+mongo_remove() { rm -rf "$run/data/mongo"; }
+
+mongo_env() {
+    echo "export QUESTLAKE_TEST_MONGODB_URL=mongodb://questlake:$(password)@127.0.0.1:$mongo_port/questlake?authSource=admin"
+}
