@@ -2,7 +2,7 @@
 //!
 //! All queries of a process share one memory pool, apart from the pipeline's, so that an analyst
 //! cannot starve a load. The pool is smaller than `query.memory_limit`: what operators reserve is
-//! not all that a process holds. A third, and [`LEAST_HEADROOM`] at least, is left outside: for the
+//! not all that a process holds. A third, and 144 MiB at least, is left outside: for the
 //! program and its plans, for what is being read, for batches on their way between operators, for
 //! the copies that merging, joining and encoding make of them, and for what the allocator keeps.
 //!
