@@ -1,5 +1,6 @@
 //! `questlake`: one binary from a game's telemetry to answers.
 
+mod allocator;
 mod app;
 mod commands;
 mod error;
@@ -19,10 +20,6 @@ use app::App;
 use commands::Command;
 use error::CliError;
 use stop::Stop;
-
-// DataFusion and the decoder allocate and free large buffers from several threads all the time.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Turns a game's telemetry into answers.
 ///

@@ -19,6 +19,7 @@ mod meta;
 mod pages;
 pub mod parameters;
 mod plan;
+mod resident;
 pub mod saved;
 pub mod statement;
 pub mod stream;

@@ -93,7 +93,7 @@ pub(crate) fn print(app: &App, report: &ArchiveReport, grace: Duration) -> Resul
     if report.waiting > 0 {
         let model = report.waiting_for.as_deref().unwrap_or("a model");
         app.line(&app.output.sentence(&format!(
-            "{} in landing until {model} has read all: questlake etl run",
+            "{} in landing until read by {model}: questlake etl run",
             staying(report.waiting)
         )))?;
     }

@@ -13,6 +13,7 @@ use questlake_engine::query::parameters::type_name;
 use questlake_engine::query::{Overflow, PreparedStatement, QueryError};
 use unicode_width::UnicodeWidthStr;
 
+use crate::allocator;
 use crate::app::App;
 use crate::error::CliError;
 use crate::results::{self, Destination, Layout, ResultFormat, Summary};
@@ -72,7 +73,9 @@ pub(crate) async fn run(app: &App, args: QueryArgs) -> Result<ExitCode, CliError
         file: args.output.clone(),
     };
     destination.check()?;
-    let engine = app.stop.interrupts(app.engine()).await?;
+    let mut engine = app.stop.interrupts(app.engine()).await?;
+    engine.queries.alone = true;
+    allocator::give_back_soon();
     if args.list {
         list_saved(app, &engine)?;
         return Ok(ExitCode::SUCCESS);

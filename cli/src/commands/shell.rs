@@ -22,6 +22,7 @@ use questlake_engine::query::{PreparedStatement, QueryError};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::query::{execute, tell};
+use crate::allocator;
 use crate::app::App;
 use crate::error::CliError;
 use crate::results::{Destination, Layout, ResultFormat};
@@ -67,7 +68,9 @@ struct Shell<'a> {
 const EXIT_INTERRUPTED: i32 = 130;
 
 pub(crate) async fn run(app: &App, args: ShellArgs) -> Result<ExitCode, CliError> {
-    let engine = app.stop.interrupts(app.engine()).await?;
+    let mut engine = app.stop.interrupts(app.engine()).await?;
+    engine.queries.alone = true;
+    allocator::give_back_soon();
     let tables = tables(&engine.project);
     let mut shell = Shell {
         app,

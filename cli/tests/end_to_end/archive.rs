@@ -210,7 +210,7 @@ fn what_a_model_has_still_to_read_stays_in_landing() {
     assert!(landing_files(&sandbox).len() < waiting.len());
     assert!(!landing_files(&sandbox).is_empty());
     let text = sandbox.succeed(&["archive"]).stdout;
-    assert!(text.contains("until fact_purchase has read them"), "{text}");
+    assert!(text.contains("in landing until read by fact_purchase"), "{text}");
     assert_eq!(queried_days(&sandbox), ledger_days(&sandbox));
 
     load(&sandbox, "part-2", &parts[2]);

@@ -349,14 +349,14 @@ fn limits_name_their_setting() {
 
     // One list of all numbers cannot be spilled.
     let list = "SELECT array_length(array_agg(value)) FROM generate_series(1, 40000000)";
-    let refused = sandbox.fail(&["query", list, "--query-memory-limit", "64MiB"]);
-    assert!(refused.stderr.contains("query.memory_limit (64MiB)"), "{refused:#?}");
+    let refused = sandbox.fail(&["query", list, "--query-memory-limit", "192MiB"]);
+    assert!(refused.stderr.contains("query.memory_limit (192MiB)"), "{refused:#?}");
 }
 
 #[test]
 fn what_does_not_fit_into_memory_is_spilled_and_exact() {
     let sandbox = Sandbox::new();
-    let small = ["--query-memory-limit", "64MiB"];
+    let small = ["--query-memory-limit", "192MiB"];
     let check = |sql: &str, expected: &str| {
         let mut arguments = vec!["query", sql];
         arguments.extend(small);

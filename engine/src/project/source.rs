@@ -123,6 +123,16 @@ impl SourceFile {
         Some(line_start + characters.next().map_or(line_text.len(), |(offset, _)| offset))
     }
 
+    /// The place, or the end of its line where that is shorter: parsers count the `\r` at a line's
+    /// end, which is no part of it here.
+    pub fn within_line(&self, position: Position) -> Position {
+        if self.offset(position).is_some() {
+            return position;
+        }
+        let characters = self.line_text(position.line).map_or(0, |line| line.chars().count());
+        Position { column: characters as u64 + 1, ..position }
+    }
+
     /// A diagnostic at a place of this file, `length` characters long, with the text of the line.
     pub fn diagnostic(
         &self,

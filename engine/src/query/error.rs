@@ -134,7 +134,10 @@ impl QueryError {
         }
         match error.find_root() {
             DataFusionError::ResourcesExhausted(message) => {
-                let detail = tidy(message.lines().next().unwrap_or_default());
+                // What follows is a list on further lines, of operators by their places in the plan.
+                let first_line = message.lines().next().unwrap_or_default();
+                let summary = first_line.split(" with top memory consumers").next();
+                let detail = tidy(summary.unwrap_or(first_line));
                 // The same kind of error tells of memory and of the space for spilling.
                 if message.contains("disk space") || message.contains("DiskManager") {
                     Self::Spill { detail }
@@ -180,9 +183,12 @@ mod tests {
 
     #[test]
     fn limits_are_named() {
-        let memory = DataFusionError::ResourcesExhausted("Failed to allocate 3 MB".to_owned());
-        let error = QueryError::of_execution(memory.context("sorting"), LIMIT);
-        assert!(error.to_string().contains("query.memory_limit (64MiB)"), "{error}");
+        let message = "Additional allocation failed for Sort[0] with top memory consumers (across \
+                       reservations) as:\n  Sort[1] …";
+        let memory = DataFusionError::ResourcesExhausted(message.to_owned());
+        let error = QueryError::of_execution(memory.context("sorting"), LIMIT).to_string();
+        let told = "query.memory_limit (64MiB) allows (Additional allocation failed for Sort[0]);";
+        assert!(error.contains(told), "{error}");
         let disk = "The used disk space during the spilling process has exceeded".to_owned();
         let error = QueryError::of_execution(DataFusionError::ResourcesExhausted(disk), LIMIT);
         assert!(matches!(error, QueryError::Spill { .. }), "{error}");

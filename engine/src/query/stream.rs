@@ -6,7 +6,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
@@ -24,11 +24,22 @@ use super::error::QueryError;
 use super::executor::{QueryExecutor, QueryThreads};
 use super::limits::{Attempt, QueryLimits, QueryMemory};
 use super::plan;
+use super::resident::{LOOK_EVERY, ResidentGuard};
 use super::statement::PreparedStatement;
 use crate::catalog::memory::panic_text;
 
 /// Batches that may wait for the reader.
 const QUEUED_BATCHES: usize = 2;
+
+/// Hundredths of `query.memory_limit` that a process that only answers queries may hold. What
+/// operators take until they have ended comes on top: together it stays within 1.2 times the setting.
+const LIMIT_PERCENT: usize = 117;
+
+/// Hundredths at which an attempt is ended: the first one may be followed by one that spills.
+const ATTEMPT_PERCENT: usize = 100;
+
+/// Hundredths to which memory falls before another attempt begins.
+const RELEASED_PERCENT: usize = 90;
 
 /// What happens to rows beyond `query.max_rows`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +67,7 @@ pub struct QueryStream {
     _threads: Arc<QueryThreads>,
     started: Instant,
     timeout: Option<Duration>,
+    guard: Option<ResidentGuard>,
     max_rows: Option<u64>,
     overflow: Overflow,
     rows: u64,
@@ -128,15 +140,7 @@ impl QueryStream {
             }
             StreamState::Truncated | StreamState::Ended => return Ok(None),
         }
-        let message = match self.timeout {
-            None => self.receiver.recv().await,
-            Some(limit) => {
-                let left = limit.saturating_sub(self.started.elapsed());
-                tokio::time::timeout(left, self.receiver.recv())
-                    .await
-                    .map_err(|_| QueryError::TimedOut { limit })?
-            }
-        };
+        let message = self.next_message().await?;
         match message {
             Some(Message::Rows(batch)) => Ok(Some(self.accept(batch)?)),
             Some(Message::Failed(error)) => Err(error),
@@ -145,6 +149,27 @@ impl QueryStream {
                 Ok(None)
             }
             None => Err(QueryError::Aborted { reason: "its task was ended".to_owned() }),
+        }
+    }
+
+    /// Waits for the task, as long as the query stays within its limits.
+    async fn next_message(&mut self) -> Result<Option<Message>, QueryError> {
+        loop {
+            if let Some(guard) = &mut self.guard {
+                guard.look()?;
+            }
+            let left = match self.timeout {
+                Some(limit) => limit.saturating_sub(self.started.elapsed()),
+                None => Duration::MAX,
+            };
+            let wait = if self.guard.is_some() { left.min(LOOK_EVERY) } else { left };
+            match tokio::time::timeout(wait, self.receiver.recv()).await {
+                Ok(message) => return Ok(message),
+                Err(_) if wait < left => {}
+                Err(_) => {
+                    return Err(QueryError::TimedOut { limit: self.timeout.unwrap_or_default() });
+                }
+            }
         }
     }
 
@@ -200,7 +225,14 @@ pub(super) async fn start(
     };
     let (sender, receiver) = mpsc::channel(QUEUED_BATCHES);
     let first = Execution { state, refusals, plan: physical };
-    let run = Run { session, logical, memory: limits.memory.clone(), sender };
+    let run = Run {
+        session,
+        logical,
+        memory: limits.memory.clone(),
+        alone: limits.alone,
+        is_final: AtomicBool::new(false),
+        sender,
+    };
     let threads = limits.executor.threads().await?;
     let task = threads.spawn(run.run_to_end(first))?;
     Ok(QueryStream {
@@ -211,6 +243,7 @@ pub(super) async fn start(
         _threads: threads,
         started,
         timeout: limits.timeout,
+        guard: limits.alone.then(|| ResidentGuard::new(limits.memory.limit, LIMIT_PERCENT)),
         max_rows: limits.max_rows,
         overflow,
         rows: 0,
@@ -230,16 +263,23 @@ struct Run {
     session: SessionState,
     logical: LogicalPlan,
     memory: QueryMemory,
+    /// Whether what the process holds is this query's.
+    alone: bool,
+    /// Rows are out, or this is the attempt that spills.
+    is_final: AtomicBool,
     sender: mpsc::Sender<Message>,
 }
 
 impl Run {
     async fn run_to_end(self, first: Execution) {
-        let mut sent = false;
-        let mut result = self.execute(first, &mut sent).await;
-        if matches!(result, Err(QueryError::Memory { .. })) && !sent {
+        let mut result = self.execute(first).await;
+        if matches!(result, Err(QueryError::Memory { .. })) && !self.is_final() {
             debug!("the query met query.memory_limit; it begins anew with operators that spill");
-            result = self.execute_spilling(&mut sent).await;
+            if self.alone {
+                ResidentGuard::new(self.memory.limit, RELEASED_PERCENT).released().await;
+            }
+            self.is_final.store(true, Ordering::Relaxed);
+            result = self.execute_spilling().await;
         }
         let last = match result {
             Ok(()) => Message::Done,
@@ -249,18 +289,22 @@ impl Run {
         let _ = self.sender.send(last).await;
     }
 
-    async fn execute_spilling(&self, sent: &mut bool) -> Result<(), QueryError> {
+    async fn execute_spilling(&self) -> Result<(), QueryError> {
         let (state, refusals) = self.memory.attempt_state(&self.session, Attempt::Spilling);
         let plan = state
             .create_physical_plan(&self.logical)
             .await
             .map_err(|error| QueryError::of_execution(error, self.memory.limit))?;
-        self.execute(Execution { state, refusals, plan }, sent).await
+        self.execute(Execution { state, refusals, plan }).await
     }
 
-    async fn execute(&self, execution: Execution, sent: &mut bool) -> Result<(), QueryError> {
+    async fn execute(&self, execution: Execution) -> Result<(), QueryError> {
         let refusals = Arc::clone(&execution.refusals);
-        let outcome = AssertUnwindSafe(self.send_rows(execution, sent)).catch_unwind().await;
+        let work = AssertUnwindSafe(self.send_rows(execution)).catch_unwind();
+        let outcome = tokio::select! {
+            outcome = work => outcome,
+            error = self.grown_too_large(), if self.alone => return Err(error),
+        };
         match outcome {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(QueryError::of_execution(error, self.memory.limit)),
@@ -273,18 +317,33 @@ impl Run {
         }
     }
 
-    async fn send_rows(
-        &self,
-        execution: Execution,
-        sent: &mut bool,
-    ) -> Result<(), DataFusionError> {
+    /// Whether no other attempt can follow.
+    fn is_final(&self) -> bool {
+        self.is_final.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the process holds more than is worth it, while another attempt can follow.
+    async fn grown_too_large(&self) -> QueryError {
+        let mut guard = ResidentGuard::new(self.memory.limit, ATTEMPT_PERCENT);
+        while !self.is_final() {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if let Err(error) = guard.look()
+                && !self.is_final()
+            {
+                return error;
+            }
+        }
+        std::future::pending().await
+    }
+
+    async fn send_rows(&self, execution: Execution) -> Result<(), DataFusionError> {
         let mut stream = execute_stream(execution.plan, execution.state.task_ctx())?;
         while let Some(batch) = stream.next().await {
             let batch = batch?;
             if batch.num_rows() == 0 {
                 continue;
             }
-            *sent = true;
+            self.is_final.store(true, Ordering::Relaxed);
             if self.sender.send(Message::Rows(batch)).await.is_err() {
                 return Ok(());
             }

@@ -321,7 +321,8 @@ const SETTINGS: &[SettingSpec] = &[
     },
     SettingSpec {
         name: "query.memory_limit",
-        kind: SettingKind::Bytes { least: 64 * MIB, most: 64 * TIB },
+        // Below, what a process takes besides its queries' memory would exceed the limit by itself.
+        kind: SettingKind::Bytes { least: 192 * MIB, most: 64 * TIB },
         default: "512MiB",
         help: "Memory for ad-hoc queries, apart from that of models; beyond it they spill to disk",
         example: "2GiB",

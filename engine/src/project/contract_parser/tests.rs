@@ -266,6 +266,7 @@ fn the_statement_around_the_columns_is_checked() {
         ("CREATE TABLE level_end (a INT) AS SELECT 1; x", (1, 32), "`AS` is not"),
         ("CREATE TABLE level_end (a INT);; SELECT 1", (1, 34), "a second statement"),
         ("CREATE TABLE level_end (\n a INT 'x", (2, 8), "cannot be read as SQL"),
+        (" $$\r", (1, 4), "cannot be read as SQL"),
         ("CREATE TABLE level_end (\n a INT /* x", (2, 12), "cannot be read as SQL"),
     ] {
         let found = &diagnostics(text)[0];

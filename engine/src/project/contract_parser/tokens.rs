@@ -97,7 +97,7 @@ pub(super) fn tokenize(
         Ok(tokens) => tokens,
         Err(error) => {
             let end = file.position(file.text().len());
-            let position = position(error.location).min(end);
+            let position = file.within_line(position(error.location).min(end));
             let message = format!("the text cannot be read as SQL: {}", error.message);
             let hint = "is a quotation mark or the end of a comment missing?";
             mistakes.push(file.error_at(position, 1, message).with_hint(hint));
