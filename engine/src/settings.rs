@@ -13,6 +13,7 @@ mod error;
 mod file;
 mod layers;
 mod render;
+mod server_url;
 mod store_url;
 mod table;
 #[cfg(test)]
@@ -23,11 +24,12 @@ mod values;
 
 pub use error::{SettingError, SettingsErrors};
 pub use layers::{LoadOptions, SettingOrigin, process_environment};
+pub use server_url::ServerUrl;
 pub use store_url::{StoreUrl, mask_url};
 pub use table::{DefaultFolder, SettingKind, SettingSpec, settings_table};
 pub use typed::{
-    CollectorSettings, EngineSettings, IngestSettings, LandingCompression, LogFormat, LogLevel,
-    LogSettings, QuerySettings, Settings, StoreSettings,
+    CacheSettings, CollectorSettings, EngineSettings, IngestSettings, LandingCompression,
+    LogFormat, LogLevel, LogSettings, QuerySettings, Settings, StoreSettings,
 };
 pub use units::{ByteSize, format_duration, parse_duration};
 pub use values::Secret;

@@ -143,10 +143,18 @@ pub struct HotStatus {
     pub events: Option<u64>,
 }
 
+impl Status {
+    /// Whether all works that has to: without the cache, answers are slower and as right.
+    pub fn is_healthy(&self) -> bool {
+        let needed = |store: &&StoreStatus| store.store != "cache";
+        self.accounting.adds_up && self.stores.iter().filter(needed).all(|store| store.healthy)
+    }
+}
+
 /// Whether a store answers.
 #[derive(Debug, Clone, Serialize)]
 pub struct StoreStatus {
-    /// `hot`, `landing`, `archive`, `ledger` or `warehouse`.
+    /// `hot`, `landing`, `archive`, `ledger`, `warehouse` or `cache`.
     pub store: &'static str,
     /// How messages name it.
     pub name: String,
@@ -179,6 +187,7 @@ impl Engine {
             health("archive", stores.archive.name().to_owned(), archive_error),
             health("ledger", stores.ledger.name(), None),
             health("warehouse", stores.warehouse.name(), None),
+            health("cache", stores.cache.name(), stores.cache.fault().await),
         ];
         Ok(Status {
             accounting: account(&partitions, &groups, &landing, archive.rows()),

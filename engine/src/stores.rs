@@ -1,20 +1,24 @@
 //! Where data lives: one trait per pair of an embedded store and a server.
 //!
-//! | trait | embedded | holds |
-//! |---|---|---|
-//! | [`hot::HotStore`] | SQLite | raw documents by event and player; the dedup index |
-//! | [`landing::Landing`] | local files | sealed Arrow segments |
-//! | [`ledger::Ledger`] | SQLite, in the warehouse file | positions, segments, accounting, quarantine |
-//! | [`warehouse::Warehouse`] | SQLite | the star schema and each model's progress |
+//! | trait | embedded | server | holds |
+//! |---|---|---|---|
+//! | [`hot::HotStore`] | SQLite | MongoDB | raw documents by event and player; the dedup index |
+//! | [`landing::Landing`] | local files | | sealed Arrow segments |
+//! | [`ledger::Ledger`] | SQLite, in the warehouse file | | positions, segments, accounting, quarantine |
+//! | [`warehouse::Warehouse`] | SQLite | | the star schema and each model's progress |
+//! | [`cache::Cache`] | this process's memory | Redis | answers that were computed before |
 //!
 //! [`archive::Archive`] needs no trait: `object_store` is what its places have in common.
 
 pub mod archive;
+pub mod cache;
 pub mod error;
 pub mod hot;
 pub mod landing;
 pub mod ledger;
+pub mod retry;
 pub mod sqlite;
+pub mod tls;
 pub mod warehouse;
 
 use std::sync::Arc;
@@ -35,13 +39,16 @@ pub struct Stores {
     pub warehouse: Arc<dyn warehouse::Warehouse>,
     /// Old events.
     pub archive: archive::Archive,
+    /// Answers that were computed before.
+    pub cache: Arc<dyn cache::Cache>,
 }
 
 impl Stores {
     /// Opens every store that the settings name, creating what is missing.
     pub fn open(settings: &Settings) -> StoreResult<Self> {
         let stores = &settings.stores;
-        let hot = hot::sqlite::SqliteHotStore::open(sqlite_path("stores.hot", &stores.hot)?)?;
+        let hot = open_hot(&stores.hot)?;
+        let cache = open_cache(settings)?;
         let path = sqlite_path("stores.warehouse", &stores.warehouse)?;
         let database = warehouse::sqlite::SqliteWarehouse::open_database(path)?;
         let ledger = ledger::sqlite::SqliteLedger::open(database.clone())?;
@@ -53,11 +60,29 @@ impl Stores {
         let archive = archive::Archive::open(&stores.archive)?;
         Ok(Self {
             archive,
-            hot: Arc::new(hot),
+            cache,
+            hot,
             landing: Arc::new(landing),
             ledger: Arc::new(ledger),
             warehouse: Arc::new(warehouse),
         })
+    }
+}
+
+fn open_hot(url: &StoreUrl) -> StoreResult<Arc<dyn hot::HotStore>> {
+    match url {
+        StoreUrl::Sqlite(path) => Ok(Arc::new(hot::sqlite::SqliteHotStore::open(path)?)),
+        StoreUrl::MongoDb(url) => Ok(Arc::new(hot::mongo::MongoHotStore::new(url)?)),
+        other => Err(wrong_scheme("stores.hot", other, "sqlite:// or mongodb://")),
+    }
+}
+
+fn open_cache(settings: &Settings) -> StoreResult<Arc<dyn cache::Cache>> {
+    let cache = &settings.cache;
+    match &settings.stores.cache {
+        StoreUrl::Memory => Ok(Arc::new(cache::memory::MemoryCache::new(cache.memory_limit))),
+        StoreUrl::Redis(url) => Ok(Arc::new(cache::redis::RedisCache::new(url, cache.timeout)?)),
+        other => Err(wrong_scheme("stores.cache", other, "redis:// or memory:")),
     }
 }
 

@@ -2,22 +2,28 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+#[path = "store_contracts/cache.rs"]
+mod cache;
 #[path = "store_contracts/hot.rs"]
 mod hot;
 #[path = "store_contracts/landing.rs"]
 mod landing;
 #[path = "store_contracts/ledger.rs"]
 mod ledger;
+#[path = "store_contracts/mongo.rs"]
+mod mongo;
 #[path = "store_contracts/warehouse.rs"]
 mod warehouse;
 
 mod embedded {
+    use questlake_engine::settings::ByteSize;
+    use questlake_engine::stores::cache::memory::MemoryCache;
     use questlake_engine::stores::hot::sqlite::SqliteHotStore;
     use questlake_engine::stores::landing::local::LocalLanding;
     use questlake_engine::stores::ledger::sqlite::SqliteLedger;
     use questlake_engine::stores::warehouse::sqlite::SqliteWarehouse;
 
-    use super::{hot, landing, ledger, warehouse};
+    use super::{cache, hot, landing, ledger, warehouse};
 
     #[tokio::test]
     async fn hot_store() {
@@ -28,7 +34,17 @@ mod embedded {
         // What was inserted is there for the next process.
         hot::suite_after_reopening(&SqliteHotStore::open(&path).unwrap()).await;
         hot::scans(&SqliteHotStore::open(&folder.path().join("other.db")).unwrap()).await;
-        hot::pruning(&SqliteHotStore::open(&folder.path().join("pruned.db")).unwrap()).await;
+        let pruned = SqliteHotStore::open(&folder.path().join("pruned.db")).unwrap();
+        hot::pruning(&pruned, 25_000).await;
+        hot::anything_goes(&SqliteHotStore::open(&folder.path().join("odd.db")).unwrap()).await;
+        let path = folder.path().join("races.db");
+        let first = SqliteHotStore::open(&path).unwrap();
+        hot::races(&first, &SqliteHotStore::open(&path).unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn cache_of_answers() {
+        cache::suite(&MemoryCache::new(ByteSize::from_bytes(1 << 20))).await;
     }
 
     #[tokio::test]

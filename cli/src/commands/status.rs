@@ -26,8 +26,7 @@ pub(crate) async fn run(app: &App, args: StatusArgs) -> Result<ExitCode, CliErro
         Format::Json => app.line(&serde_json::to_string_pretty(&status)?)?,
         Format::Text => print(app, &status)?,
     }
-    let healthy = status.stores.iter().all(|store| store.healthy);
-    Ok(if status.accounting.adds_up && healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if status.is_healthy() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn print(app: &App, status: &Status) -> Result<(), CliError> {
@@ -180,6 +179,7 @@ fn print_stores(app: &App, status: &Status) -> Result<(), CliError> {
                     ),
                     _ => "nothing yet".to_owned(),
                 },
+                "cache" => String::new(),
                 "ledger" => {
                     format!("commit {}", thousands(landing.latest_sequence.unsigned_abs()))
                 }

@@ -1,7 +1,10 @@
 //! URLs of stores: what they name, and how they are shown without their passwords.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+use super::server_url::ServerUrl;
 
 /// Where a store is. The URL's scheme picks the kind of store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -10,6 +13,12 @@ pub enum StoreUrl {
     Sqlite(PathBuf),
     /// `file://…`: files under this local folder. The path is absolute.
     File(PathBuf),
+    /// `mongodb://…` or `mongodb+srv://…`: a database of a MongoDB server.
+    MongoDb(ServerUrl),
+    /// `redis://…` or `rediss://…`: a database of a Redis server.
+    Redis(ServerUrl),
+    /// `memory:`: in this process.
+    Memory,
 }
 
 impl fmt::Display for StoreUrl {
@@ -17,6 +26,8 @@ impl fmt::Display for StoreUrl {
         match self {
             Self::Sqlite(path) => write!(formatter, "sqlite://{}", path.display()),
             Self::File(path) => write!(formatter, "file://{}", path.display()),
+            Self::MongoDb(url) | Self::Redis(url) => write!(formatter, "{url}"),
+            Self::Memory => formatter.write_str(MEMORY),
         }
     }
 }
@@ -34,6 +45,10 @@ impl StoreUrl {
     /// Reads a URL whose scheme is one of `schemes`; a relative path starts at `data`.
     pub(super) fn parse(text: &str, schemes: &[&str], data: &Path) -> Result<Self, StoreUrlError> {
         let malformed = |reason: String| Err(StoreUrlError::Malformed(reason));
+        if text == MEMORY {
+            let supported = schemes.contains(&MEMORY);
+            return if supported { Ok(Self::Memory) } else { Err(StoreUrlError::Unsupported) };
+        }
         let Some((scheme, location)) = text.split_once("://") else {
             let scheme = schemes.first().copied().unwrap_or_default();
             let shown = mask_url(text);
@@ -43,7 +58,12 @@ impl StoreUrl {
             return Err(StoreUrlError::Unsupported);
         }
         if location.trim().is_empty() {
-            return malformed(format!("a path is missing behind `{scheme}://`"));
+            return malformed(format!("nothing stands behind `{scheme}://`"));
+        }
+        match scheme {
+            "mongodb" | "mongodb+srv" => return Ok(Self::MongoDb(ServerUrl::new(text))),
+            "redis" | "rediss" => return Ok(Self::Redis(ServerUrl::new(text))),
+            _ => {}
         }
         if location.contains(['?', '#']) {
             return malformed("`?` and `#` have no meaning in the URL of a file".to_string());
@@ -60,8 +80,11 @@ impl StoreUrl {
     }
 }
 
+/// The URL that stands for this process's memory.
+const MEMORY: &str = "memory:";
+
 /// What stands where a password was.
-const MASK: &str = "***";
+pub(super) const MASK: &str = "***";
 
 /// Parts of the names of URL options whose values are secret.
 const SECRET_OPTIONS: &[&str] =
@@ -84,18 +107,30 @@ pub fn mask_url(text: &str) -> String {
 /// Masks what is between the first `:` and the last `@`. A password may hold any character, also
 /// those that should have been encoded, so rather too much is masked than too little.
 fn mask_password(rest: &str) -> String {
+    match password_range(rest) {
+        Some(range) => format!("{}{MASK}{}", &rest[..range.start], &rest[range.end..]),
+        None => rest.to_string(),
+    }
+}
+
+/// The password of a URL, as it is written there.
+pub(super) fn password_in(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    password_range(rest).map(|range| &rest[range]).filter(|password| !password.is_empty())
+}
+
+/// Where the password is, in what follows `://`.
+fn password_range(rest: &str) -> Option<Range<usize>> {
     let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let authority = &rest[..authority_end];
-    let (Some(colon), Some(at)) = (authority.find(':'), rest.rfind('@')) else {
-        return rest.to_string();
-    };
+    let (colon, at) = (authority.find(':')?, rest.rfind('@')?);
     // A host and its port, and an `@` somewhere in the path.
     let port = &authority[colon + 1..];
     let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     if at < colon || (is_port && at > authority_end) {
-        return rest.to_string();
+        return None;
     }
-    format!("{}:{MASK}{}", &rest[..colon], &rest[at..])
+    Some(colon + 1..at)
 }
 
 /// Masks all in front of an `@`, and `name=value` words whose name speaks of a secret.
@@ -147,9 +182,23 @@ mod tests {
     #[test]
     fn what_is_not_a_store_is_refused() {
         assert_eq!(parse("mongodb://h/db"), Err(StoreUrlError::Unsupported));
+        assert_eq!(parse("memory:"), Err(StoreUrlError::Unsupported));
         for text in ["hot.db", "sqlite://", "sqlite://a.db?mode=ro", "sqlite://:memory:"] {
             assert!(matches!(parse(text), Err(StoreUrlError::Malformed(_))), "{text}");
         }
+    }
+
+    #[test]
+    fn servers_keep_their_whole_url_and_do_not_show_the_password() {
+        let schemes = &["memory:", "mongodb", "redis"];
+        let parse = |text| StoreUrl::parse(text, schemes, Path::new("/d")).unwrap();
+        let text = "mongodb://u:p@h1:1,h2:2/db?tls=true";
+        let url = parse(text);
+        assert_eq!(url, StoreUrl::MongoDb(ServerUrl::new(text)));
+        assert_eq!(url.to_string(), "mongodb://u:***@h1:1,h2:2/db?tls=true");
+        assert_eq!(parse("redis://h/1"), StoreUrl::Redis(ServerUrl::new("redis://h/1")));
+        assert_eq!(parse("memory:"), StoreUrl::Memory);
+        assert_eq!(parse("memory:").to_string(), "memory:");
     }
 
     #[test]

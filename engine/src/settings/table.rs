@@ -148,10 +148,10 @@ const SETTINGS: &[SettingSpec] = &[
     },
     SettingSpec {
         name: "stores.hot",
-        kind: SettingKind::Store { schemes: &["sqlite"] },
+        kind: SettingKind::Store { schemes: &["sqlite", "mongodb", "mongodb+srv"] },
         default: "sqlite://hot.db",
         help: "Hot store: recent events by player, and the index of duplicates",
-        example: "sqlite://hot.db",
+        example: "mongodb://mongo:27017/questlake",
     },
     SettingSpec {
         name: "stores.warehouse",
@@ -173,6 +173,13 @@ const SETTINGS: &[SettingSpec] = &[
         default: "file://archive",
         help: "Archive: old events as Delta tables of Parquet, one per event type",
         example: "file:///srv/questlake/archive",
+    },
+    SettingSpec {
+        name: "stores.cache",
+        kind: SettingKind::Store { schemes: &["redis", "rediss", "memory:"] },
+        default: "memory:",
+        help: "Cache of answers: in this process, or shared by several",
+        example: "redis://redis:6379/0",
     },
     SettingSpec {
         name: "ingest.batch_records",
@@ -340,6 +347,23 @@ const SETTINGS: &[SettingSpec] = &[
         default: "1000000",
         help: "Most rows that one ad-hoc query gives; 0 stands for no limit",
         example: "5000000",
+    },
+    SettingSpec {
+        name: "cache.memory_limit",
+        kind: SettingKind::Bytes { least: 0, most: TIB },
+        default: "64MiB",
+        help: "Memory for the cache of answers, if it is in this process",
+        example: "256MiB",
+    },
+    SettingSpec {
+        name: "cache.timeout",
+        kind: SettingKind::Duration {
+            least: Duration::from_millis(1),
+            most: Duration::from_secs(10),
+        },
+        default: "250ms",
+        help: "How long a shared cache may take before the answer is computed instead",
+        example: "250ms",
     },
     SettingSpec {
         name: "log.level",

@@ -79,6 +79,9 @@ fn without_configuration_everything_is_embedded_under_data() {
     assert_eq!(settings.engine.spill_dir, given.path("data/spill"));
     assert_eq!(settings.engine.model_parallelism, None);
     assert_eq!(settings.engine.timeout, None);
+    assert_eq!(settings.stores.cache, StoreUrl::Memory);
+    assert_eq!(settings.cache.memory_limit.bytes(), 64 << 20);
+    assert_eq!(settings.cache.timeout, Duration::from_millis(250));
     assert_eq!(settings.log.level, LogLevel::Info);
     assert_eq!(settings.log.format, LogFormat::Text);
     assert_eq!(settings.file, None);
@@ -113,6 +116,9 @@ fn every_setting_reaches_its_field() {
     .flag("engine.spill_dir", "/spill")
     .flag("engine.model_parallelism", "2")
     .flag("engine.timeout", "10m")
+    .flag("stores.cache", "rediss://:p@redis/1")
+    .flag("cache.memory_limit", "1MiB")
+    .flag("cache.timeout", "1s")
     .flag("log.level", "TRACE")
     .flag("log.format", "json")
     .load();
@@ -137,6 +143,9 @@ fn every_setting_reaches_its_field() {
     assert_eq!(settings.engine.spill_dir, Path::new("/spill"));
     assert_eq!(settings.engine.model_parallelism, NonZeroUsize::new(2));
     assert_eq!(settings.engine.timeout, Some(Duration::from_secs(600)));
+    assert_eq!(settings.stores.cache, StoreUrl::Redis(ServerUrl::new("rediss://:p@redis/1")));
+    assert_eq!(settings.cache.memory_limit.bytes(), 1 << 20);
+    assert_eq!(settings.cache.timeout, Duration::from_secs(1));
     assert_eq!(settings.log.level, LogLevel::Trace);
     assert_eq!(settings.log.format, LogFormat::Json);
 }
@@ -246,7 +255,7 @@ fn unknown_keys_are_refused_with_the_nearest_known_one() {
 
 #[test]
 fn all_mistakes_of_all_layers_are_reported_at_once() {
-    let file = "data = 5\nengine = 3\n[ingest]\nbatch_records = \"many\"\nbatch_wait = [1]\n[stores]\nhot = \"mongodb://user:secret@host/db\"\n[log.level]\nx = 1\n";
+    let file = "data = 5\nengine = 3\n[ingest]\nbatch_records = \"many\"\nbatch_wait = [1]\n[stores]\nhot = \"kafka://user:secret@host/db\"\n[log.level]\nx = 1\n";
     let given = given(Some(file))
         .variable("QUESTLAKE_ENGINE_THREADS", "-1")
         .flag("ingest.max_future", "1000d")
@@ -259,7 +268,7 @@ fn all_mistakes_of_all_layers_are_reported_at_once() {
             "questlake.toml:1:8: `data` is an integer, but should be a string such as \"/var/lib/questlake\"",
             "questlake.toml:5:14: `ingest.batch_wait` is an array, but should be a string such as \"200ms\"",
             "questlake.toml:8:1: `log.level` is a table, but should be a string such as \"debug\"",
-            "questlake.toml:7:7: `stores.hot`: store `mongodb://user:***@host/db` is not supported by this build; supported: sqlite://",
+            "questlake.toml:7:7: `stores.hot`: store `kafka://user:***@host/db` is not supported by this build; supported: sqlite://, mongodb://, mongodb+srv://",
             "questlake.toml:4:17: `ingest.batch_records` cannot be `many`: it must be a whole number from 1 to 10000000 (for example `100000`)",
             "--ingest-max-future: `ingest.max_future` cannot be `1000d`: it must be from 0 to 366d (for example `24h`)",
             "--collector-listen: `collector.listen` cannot be `postgres://user:***@host:99999`: `99999` is not a port (for example `0.0.0.0:8080`)",
@@ -349,6 +358,19 @@ fn names_are_unique_and_defaults_and_examples_valid() {
         assert!(example.load().render().contains(&format!("# --{}\n", spec.flag())));
         assert!(!spec.help.ends_with('.'));
     }
+}
+
+#[test]
+fn the_urls_of_servers_are_shown_without_their_passwords() {
+    let given = given(None).variable("QUESTLAKE_STORES_HOT", "mongodb://anna:s3cret@db/game");
+    let settings = given.load();
+    assert_eq!(
+        settings.stores.hot,
+        StoreUrl::MongoDb(ServerUrl::new("mongodb://anna:s3cret@db/game"))
+    );
+    let shown = format!("{}{settings:?}", settings.render());
+    assert!(shown.contains("mongodb://anna:***@db/game"), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
 }
 
 /// A table with a secret.

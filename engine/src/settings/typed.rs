@@ -32,6 +32,8 @@ pub struct Settings {
     pub archive: ArchivePolicy,
     /// What an ad-hoc query may take.
     pub query: QuerySettings,
+    /// How answers are cached.
+    pub cache: CacheSettings,
     /// What is logged.
     pub log: LogSettings,
     /// The settings file, if there is one.
@@ -51,6 +53,8 @@ pub struct StoreSettings {
     pub landing: StoreUrl,
     /// Delta tables of old events.
     pub archive: StoreUrl,
+    /// Answers that were computed before.
+    pub cache: StoreUrl,
 }
 
 /// How events are taken in.
@@ -118,6 +122,15 @@ pub struct QuerySettings {
     pub timeout: Option<Duration>,
     /// Most rows of one query's result, if limited.
     pub max_rows: Option<u64>,
+}
+
+/// How answers are cached.
+#[derive(Debug, Clone)]
+pub struct CacheSettings {
+    /// Memory of a cache in this process.
+    pub memory_limit: ByteSize,
+    /// Longest time for one call to a shared cache.
+    pub timeout: Duration,
 }
 
 /// What is logged.
@@ -191,6 +204,7 @@ impl Settings {
             warehouse: values.store("stores.warehouse"),
             landing: values.store("stores.landing"),
             archive: values.store("stores.archive"),
+            cache: values.store("stores.cache"),
         };
         let ingest = IngestSettings {
             batch_records: values.count("ingest.batch_records"),
@@ -229,6 +243,10 @@ impl Settings {
             timeout: Some(values.duration("query.timeout")).filter(|time| !time.is_zero()),
             max_rows: Some(values.count("query.max_rows") as u64).filter(|rows| *rows > 0),
         };
+        let cache = CacheSettings {
+            memory_limit: values.bytes("cache.memory_limit"),
+            timeout: values.duration("cache.timeout"),
+        };
         let log = LogSettings {
             level: match values.word("log.level") {
                 "off" => LogLevel::Off,
@@ -260,6 +278,7 @@ impl Settings {
             engine,
             archive,
             query,
+            cache,
             log,
             file,
             in_force,

@@ -123,8 +123,11 @@ fn parse_store(
         Ok(url) => Ok(SettingValue::Store(url)),
         Err(StoreUrlError::Malformed(reason)) => Err(invalid(spec, raw, reason)),
         Err(StoreUrlError::Unsupported) => {
-            let supported: Vec<String> =
-                schemes.iter().map(|scheme| format!("{scheme}://")).collect();
+            let shown = |scheme: &&str| match scheme.ends_with(':') {
+                true => scheme.to_string(),
+                false => format!("{scheme}://"),
+            };
+            let supported: Vec<String> = schemes.iter().map(shown).collect();
             Err(SettingError::UnsupportedStore {
                 origin: raw.origin.clone(),
                 name: spec.name.to_string(),

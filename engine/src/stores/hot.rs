@@ -6,6 +6,7 @@
 //! so that the caller can tell its own replay (keep the row) from a true duplicate (drop and count
 //! it). An insert is durable when it returns.
 
+pub mod mongo;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -92,6 +93,24 @@ pub struct HotConflict {
     pub stored: Owner,
 }
 
+/// A document that the store does not take, and never will as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HotRefusal {
+    /// Index into [`HotBatch::rows`].
+    pub row: usize,
+    /// What the store says.
+    pub reason: String,
+}
+
+/// What became of the rows of an insert that are neither new nor replays, each by ascending row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HotInserted {
+    /// Those that were there already under another physical key.
+    pub conflicts: Vec<HotConflict>,
+    /// Those that are not there and cannot be.
+    pub refused: Vec<HotRefusal>,
+}
+
 /// A document that is to change hands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakeOver {
@@ -148,10 +167,10 @@ pub struct HotPage {
 #[async_trait]
 pub trait HotStore: Send + Sync {
     /// Inserts every document that is not there yet, durably, and returns those that are there
-    /// under another physical key. A document that is there under its own key is a replay and is
-    /// not reported; its epoch is raised to that of the row, and never lowered, in the same
-    /// transaction.
-    async fn insert(&self, batch: Arc<HotBatch>) -> StoreResult<Vec<HotConflict>>;
+    /// under another physical key, and those that the store refuses. A document that is there under
+    /// its own key is a replay and is not reported; its epoch is raised to that of the row, and never
+    /// lowered, unless it has changed hands in between, and then it is reported.
+    async fn insert(&self, batch: Arc<HotBatch>) -> StoreResult<HotInserted>;
 
     /// Gives each document to its new owner if it is still exactly the old one's, key and epoch.
     /// Durable when it returns. Returns for each, in order, whether it changed hands; one that did
@@ -163,12 +182,13 @@ pub trait HotStore: Send + Sync {
     /// for the end; what a crash leaves, the next call removes.
     async fn prune(&self, before: i64) -> StoreResult<u64>;
 
-    /// The events of one player, latest first.
+    /// The events of one player, latest first; no more than `limit`.
     async fn player_timeline(&self, player_id: &str, limit: usize) -> StoreResult<Vec<HotEvent>>;
 
     /// One page of the events that fit the filter, in no particular order; `after` is where the page
     /// before said to go on. A page takes a bounded time and a few megabytes, however few events fit.
-    /// What is inserted after the first page was read is not part of the scan.
+    /// What is inserted after the first page was read is not part of the scan; of an insert that was
+    /// under way then, a part may be.
     async fn scan(&self, filter: &HotFilter, after: Option<String>) -> StoreResult<HotPage>;
 
     /// Number of documents.

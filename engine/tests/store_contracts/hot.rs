@@ -5,11 +5,12 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use bytes::Bytes;
+use futures::future::join_all;
 use questlake_engine::clock::now_millis;
 use questlake_engine::project::contract::timestamp_type;
 use questlake_engine::stores::hot::{
-    HotBatch, HotConflict, HotEvent, HotFilter, HotRow, HotStore, HotTable, Owner, PhysicalKey,
-    TakeOver,
+    HotBatch, HotConflict, HotEvent, HotFilter, HotInserted, HotRow, HotStore, HotTable, Owner,
+    PhysicalKey, TakeOver,
 };
 
 const UUID: &str = "0190a1b2-c3d4-7e5f-8091-a2b3c4d5e6f7";
@@ -20,16 +21,41 @@ fn key(topic: &str, offset: i64) -> PhysicalKey {
 
 /// A batch of events (identifier, player, time in seconds), read under a claim with this epoch, with
 /// offsets from `first` on.
-fn batch(topic: &str, first: i64, epoch: i64, events: &[(&str, &str, i64)]) -> Arc<HotBatch> {
+pub(crate) fn batch(
+    topic: &str,
+    first: i64,
+    epoch: i64,
+    events: &[(&str, &str, i64)],
+) -> Arc<HotBatch> {
+    let documents: Vec<String> = events
+        .iter()
+        .map(|event| format!("{{\"event_id\":\"{}\",\"n\":{first}}}", event.0))
+        .collect();
+    let events: Vec<(&str, &str, i64, &str)> = events
+        .iter()
+        .zip(&documents)
+        .map(|((event, player, seconds), document)| {
+            (*event, *player, *seconds * 1_000_000, document.as_str())
+        })
+        .collect();
+    batch_of(topic, first, epoch, &events)
+}
+
+/// The same with times in microseconds, and with documents.
+pub(crate) fn batch_of(
+    topic: &str,
+    first: i64,
+    epoch: i64,
+    events: &[(&str, &str, i64, &str)],
+) -> Arc<HotBatch> {
     let schema = Schema::new(vec![
         Field::new("event_id", DataType::Utf8, false),
         Field::new("event_time", timestamp_type(), false),
         Field::new("player_id", DataType::Utf8, false),
     ]);
     let ids = StringArray::from_iter_values(events.iter().map(|event| event.0));
-    let times =
-        TimestampMicrosecondArray::from_iter_values(events.iter().map(|event| event.2 * 1_000_000))
-            .with_timezone("UTC");
+    let times = TimestampMicrosecondArray::from_iter_values(events.iter().map(|event| event.2))
+        .with_timezone("UTC");
     let players = StringArray::from_iter_values(events.iter().map(|event| event.1));
     let rows = RecordBatch::try_new(
         Arc::new(schema),
@@ -38,8 +64,7 @@ fn batch(topic: &str, first: i64, epoch: i64, events: &[(&str, &str, i64)]) -> A
     .unwrap();
     let mut data = Vec::new();
     let mut documents = Vec::new();
-    for (row, event) in events.iter().enumerate() {
-        let document = format!("{{\"event_id\":\"{}\",\"n\":{first}}}", event.0);
+    for (row, (_, _, _, document)) in events.iter().enumerate() {
         documents.push(HotRow {
             table: 0,
             row: row as u32,
@@ -67,16 +92,23 @@ fn take_over(event_id: &str, from: &Owner, to: &Owner) -> TakeOver {
     TakeOver { event_id: event_id.to_owned(), from: from.clone(), to: to.clone() }
 }
 
+/// Inserts a batch of which nothing is refused.
+async fn insert(store: &dyn HotStore, batch: Arc<HotBatch>) -> Vec<HotConflict> {
+    let HotInserted { conflicts, refused } = store.insert(batch).await.unwrap();
+    assert_eq!(refused, []);
+    conflicts
+}
+
 pub(crate) async fn suite(store: &dyn HotStore) {
     let events = [(UUID, "anna", 3), ("free text", "bela", 2), ("ünï\"code", "anna", 1)];
-    assert_eq!(store.insert(batch("a", 10, 1, &events)).await.unwrap(), []);
+    assert_eq!(insert(store, batch("a", 10, 1, &events)).await, []);
     assert_eq!(store.count().await.unwrap(), 3);
     // The same records again are replays, however they are cut into batches.
-    assert_eq!(store.insert(batch("a", 11, 1, &events[1..])).await.unwrap(), []);
+    assert_eq!(insert(store, batch("a", 11, 1, &events[1..])).await, []);
     assert_eq!(store.count().await.unwrap(), 3);
     // The same event under another key is reported with its owner.
     let again = [("new", "anna", 4), (UUID, "anna", 3), ("new", "anna", 4)];
-    let conflicts = store.insert(batch("b", 0, 5, &again)).await.unwrap();
+    let conflicts = insert(store, batch("b", 0, 5, &again)).await;
     assert_eq!(
         conflicts,
         [
@@ -87,8 +119,8 @@ pub(crate) async fn suite(store: &dyn HotStore) {
     assert_eq!(store.count().await.unwrap(), 4);
     // A replay raises the epoch of its document, and an older one does not lower it.
     for (epoch, stored) in [(3, 3), (2, 3)] {
-        assert_eq!(store.insert(batch("a", 10, epoch, &events[..1])).await.unwrap(), []);
-        let conflicts = store.insert(batch("c", 0, 9, &events[..1])).await.unwrap();
+        assert_eq!(insert(store, batch("a", 10, epoch, &events[..1])).await, []);
+        let conflicts = insert(store, batch("c", 0, 9, &events[..1])).await;
         assert_eq!(conflicts, [HotConflict { row: 0, stored: owner("a", 10, stored) }]);
     }
     // A document changes hands once, and only from the owner at the epoch that was seen. Those
@@ -104,7 +136,7 @@ pub(crate) async fn suite(store: &dyn HotStore) {
     ];
     let changed = store.take_over(documents).await.unwrap();
     assert_eq!(changed, [false, false, true, false, false, true]);
-    let conflicts = store.insert(batch("a", 10, 9, &events[..2])).await.unwrap();
+    let conflicts = insert(store, batch("a", 10, 9, &events[..2])).await;
     assert_eq!(
         conflicts,
         [HotConflict { row: 0, stored: new }, HotConflict { row: 1, stored: other }]
@@ -149,7 +181,7 @@ pub(crate) async fn scans(store: &dyn HotStore) {
         .enumerate()
         .map(|(number, (event, player))| (event.as_str(), player.as_str(), number as i64))
         .collect();
-    store.insert(batch("a", 0, 1, &events)).await.unwrap();
+    insert(store, batch("a", 0, 1, &events)).await;
     let all = scan(store, &HotFilter { with_documents: true, ..HotFilter::default() }).await;
     assert_eq!(all.len(), 10_000);
     assert_eq!(all[12].event_id, "event 00012");
@@ -171,7 +203,7 @@ pub(crate) async fn scans(store: &dyn HotStore) {
     assert!(scan(store, &none).await.is_empty());
     // What comes after the first page was read is not part of the scan.
     let first = store.scan(&HotFilter::default(), None).await.unwrap();
-    store.insert(batch("a", 10_000, 1, &[("late", "player 1", 1)])).await.unwrap();
+    insert(store, batch("a", 10_000, 1, &[("late", "player 1", 1)])).await;
     let mut seen = first.events.len();
     let mut after = first.next;
     while let Some(position) = after {
@@ -184,8 +216,7 @@ pub(crate) async fn scans(store: &dyn HotStore) {
 }
 
 /// Documents are forgotten by the time of their insert. The store must be empty.
-pub(crate) async fn pruning(store: &dyn HotStore) {
-    let count = 25_000_i64;
+pub(crate) async fn pruning(store: &dyn HotStore, count: i64) {
     let names: Vec<(String, String)> = (0..count)
         .map(|number| (format!("old {number:05}"), format!("player {}", number % 3)))
         .collect();
@@ -193,13 +224,13 @@ pub(crate) async fn pruning(store: &dyn HotStore) {
         names.iter().map(|(event, player)| (event.as_str(), player.as_str(), 1)).collect();
     assert_eq!(store.prune(i64::MAX).await.unwrap(), 0);
     let beginning = now_millis();
-    store.insert(batch("a", 0, 1, &old)).await.unwrap();
+    insert(store, batch("a", 0, 1, &old)).await;
     let between = later_than(now_millis());
     // A replay, which changes nothing, and one new event among known ones.
-    store.insert(batch("a", 0, 2, &old[..10])).await.unwrap();
+    insert(store, batch("a", 0, 2, &old[..10])).await;
     let mut mixed = old[..5].to_vec();
     mixed.push(("new", "player 0", 2));
-    assert_eq!(store.insert(batch("a", count, 2, &mixed)).await.unwrap().len(), 5);
+    assert_eq!(insert(store, batch("a", count, 2, &mixed)).await.len(), 5);
     assert_eq!(store.prune(beginning).await.unwrap(), 0);
     assert_eq!(store.prune(between).await.unwrap(), count as u64);
     assert_eq!(store.prune(between).await.unwrap(), 0);
@@ -209,11 +240,137 @@ pub(crate) async fn pruning(store: &dyn HotStore) {
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].event_id, "new");
     // What was forgotten is new when it comes again.
-    assert_eq!(store.insert(batch("b", 0, 3, &old[..2])).await.unwrap(), []);
+    assert_eq!(insert(store, batch("b", 0, 3, &old[..2])).await, []);
     assert_eq!(store.count().await.unwrap(), 3);
     assert_eq!(store.player_timeline("player 1", 10).await.unwrap().len(), 1);
     assert_eq!(store.prune(later_than(now_millis())).await.unwrap(), 3);
     assert_eq!(store.count().await.unwrap(), 0);
+}
+
+/// Whatever a game calls its things is kept as it is; times are exact. The store must be empty.
+pub(crate) async fn anything_goes(store: &dyn HotStore) {
+    let long = "x".repeat(2_000);
+    let nested = "[".repeat(100) + &"]".repeat(100);
+    let document = format!(
+        "{{\"a.b\":{{\"$set\":[[1,[2]]]}},\"\":null,\"deep\":{nested},\"n\":[1e999,-0.0,\
+         123456789012345678901234567890],\"_id\":\"ü \\u0041\"}}"
+    );
+    let odd = [
+        "$where",
+        "a.b.c",
+        "line\nbreak",
+        "quote\"'`",
+        "ключ 🔑",
+        "0190A1B2-C3D4-7E5F-8091-A2B3C4D5E6F7",
+        "507f1f77bcf86cd799439011",
+        "0",
+        "-1",
+        "null",
+        " ",
+        "a/b/c",
+        long.as_str(),
+    ];
+    let events: Vec<(&str, &str, i64, &str)> = odd
+        .iter()
+        .enumerate()
+        .map(|(number, name)| (*name, *name, number as i64 - 5, document.as_str()))
+        .collect();
+    assert_eq!(insert(store, batch_of("$topic.\"ü\"", 0, 1, &events)).await, []);
+    assert_eq!(insert(store, batch_of("$topic.\"ü\"", 0, 2, &events)).await, []);
+    assert_eq!(store.count().await.unwrap(), odd.len() as u64);
+    for (number, name) in odd.iter().enumerate() {
+        let timeline = store.player_timeline(name, 10).await.unwrap();
+        assert_eq!(timeline.len(), 1, "{name}");
+        assert_eq!(timeline[0].event_id, *name);
+        assert_eq!(timeline[0].event_time, number as i64 - 5);
+        assert_eq!(timeline[0].document, document);
+        assert_eq!(timeline[0].key, key("$topic.\"ü\"", number as i64));
+    }
+    // Microseconds count, at the end of a timeline too.
+    let same_millisecond: Vec<(&str, &str, i64, &str)> =
+        [("m1", 3), ("m2", 1), ("m3", 4), ("m4", 2)]
+            .iter()
+            .map(|(name, micros)| (*name, "micro", 7_000 + *micros, "{}"))
+            .collect();
+    assert_eq!(insert(store, batch_of("m", 0, 1, &same_millisecond)).await, []);
+    for (limit, expected) in [
+        (0, vec![]),
+        (1, vec!["m3"]),
+        (3, vec!["m3", "m1", "m4"]),
+        (9, vec!["m3", "m1", "m4", "m2"]),
+    ] {
+        let timeline = store.player_timeline("micro", limit).await.unwrap();
+        let seen: Vec<&str> = timeline.iter().map(|event| event.event_id.as_str()).collect();
+        assert_eq!(seen, expected, "limit {limit}");
+    }
+    let filter = HotFilter {
+        player_id: Some("micro".to_owned()),
+        from: Some(7_002),
+        through: Some(7_003),
+        ..HotFilter::default()
+    };
+    let found = scan(store, &filter).await;
+    let seen: Vec<&str> = found.iter().map(|event| event.event_id.as_str()).collect();
+    assert_eq!(seen, ["m1", "m4"]);
+}
+
+/// Of several who want the same, one gets it. The stores are the same one as two processes have it,
+/// and empty.
+pub(crate) async fn races(first: &dyn HotStore, second: &dyn HotStore) {
+    let names: Vec<String> = (0..300).map(|number| format!("event {number}")).collect();
+    let events: Vec<(&str, &str, i64)> =
+        names.iter().map(|name| (name.as_str(), "anna", 1)).collect();
+    let store = |number: usize| if number.is_multiple_of(2) { first } else { second };
+    let inserts = (0..4).map(|number| {
+        let batch = batch(&format!("topic {number}"), 0, 1, &events);
+        insert(store(number), batch)
+    });
+    let conflicts = join_all(inserts).await;
+    assert_eq!(conflicts.iter().map(Vec::len).sum::<usize>(), 3 * names.len());
+    assert_eq!(first.count().await.unwrap(), names.len() as u64);
+    for row in 0..names.len() {
+        let owners: Vec<&Owner> = conflicts
+            .iter()
+            .flatten()
+            .filter(|conflict| conflict.row == row)
+            .map(|conflict| &conflict.stored)
+            .collect();
+        assert!(owners.iter().all(|owner| *owner == owners[0] && owner.key.offset == row as i64));
+    }
+    // Each has seen the same owners, and wants to be the next.
+    let owners: Vec<Owner> = (0..50)
+        .map(|row| {
+            let of_row = |conflict: &&HotConflict| conflict.row == row;
+            conflicts.iter().flatten().find(of_row).unwrap().stored.clone()
+        })
+        .collect();
+    let take_overs = (0..4).map(|number| {
+        let wanted = owners.iter().zip(&names).enumerate().map(|(row, (from, name))| {
+            take_over(name, from, &owner(&format!("taker {number}"), row as i64, 9))
+        });
+        store(number).take_over(wanted.collect())
+    });
+    let changed = join_all(take_overs).await;
+    for row in 0..owners.len() {
+        let winners: Vec<usize> =
+            (0..4).filter(|number| changed[*number].as_ref().unwrap()[row]).collect();
+        assert_eq!(winners.len(), 1, "row {row}");
+        let of_winner = owner(&format!("taker {}", winners[0]), row as i64, 9);
+        let conflicts = insert(first, batch("late", 0, 1, &events[row..=row])).await;
+        assert_eq!(conflicts, [HotConflict { row: 0, stored: of_winner }]);
+    }
+    // Who had it before finds it gone, under a later claim too, and does not get it back by that.
+    let Owner { key: before, .. } = &owners[0];
+    let again = insert(first, batch(&before.topic, 0, 20, &events[..1])).await;
+    assert_eq!(again.len(), 1);
+    assert!(again[0].stored.key.topic.starts_with("taker "));
+    // What was taken can be taken back.
+    let back = vec![take_over(&names[0], &again[0].stored, &owners[0])];
+    assert_eq!(second.take_over(back).await.unwrap(), [true]);
+    let conflicts = insert(first, batch("late", 0, 1, &events[..1])).await;
+    assert_eq!(conflicts, [HotConflict { row: 0, stored: owners[0].clone() }]);
+    let once_more = vec![take_over(&names[0], &owners[0], &owner("taker 9", 0, 10))];
+    assert_eq!(first.take_over(once_more).await.unwrap(), [true]);
 }
 
 /// Waits until the clock shows a later time than this, and returns it.

@@ -23,6 +23,9 @@
 //! conflict is judged anew. One that comes later finds the document to be somebody else's, and
 //! judges in its turn. Nothing is left to be done after the document has changed hands, so a crash
 //! there leaves no doubt either.
+//!
+//! What the hot store refuses for good is quarantined: without its document, the event could land a
+//! second time.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -31,11 +34,14 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use questlake_engine::failpoint;
 use questlake_engine::stores::error::{StoreError, StoreErrorKind};
-use questlake_engine::stores::hot::{HotBatch, HotConflict, HotRow, Owner, PhysicalKey, TakeOver};
+use questlake_engine::stores::hot::{
+    HotBatch, HotConflict, HotRefusal, HotRow, Owner, PhysicalKey, TakeOver,
+};
 use questlake_engine::stores::ledger::Claim;
 
 use super::Ingester;
 use super::prepare::Prepared;
+use crate::decode::{RejectReason, Rejection};
 use crate::error::IngestError;
 
 /// Times that the documents are inserted and judged; each but the first takes another reader that
@@ -51,16 +57,25 @@ pub struct Deduplicated {
 }
 
 impl Ingester {
-    /// Inserts the documents and removes the rows of true duplicates.
+    /// Inserts the documents, removes the rows of true duplicates, and rejects those that the hot
+    /// store refuses.
     pub async fn deduplicate(&self, mut prepared: Prepared) -> Result<Deduplicated, IngestError> {
         let hot_batch = Arc::new(prepared.hot_batch());
         let mut duplicates = Vec::new();
         if !hot_batch.rows.is_empty() {
+            let settled = self.insert_and_settle(&hot_batch, &prepared).await?;
             let mut dropped = Vec::new();
-            for row in self.insert_and_settle(&hot_batch, &prepared).await? {
+            for row in settled.duplicates {
                 duplicates.push(record_of(&prepared, &row));
                 dropped.push((row.table, row.row));
             }
+            for refusal in settled.refused {
+                let row = hot_batch.rows[refusal.row];
+                dropped.push((row.table, row.row));
+                let rejection = rejection_of(&prepared, &row, refusal);
+                prepared.rejected.push(rejection);
+            }
+            prepared.rejected.sort_by_key(|rejection| rejection.record);
             prepared.drop_rows(dropped)?;
             duplicates.sort_unstable();
         }
@@ -68,23 +83,24 @@ impl Ingester {
         Ok(Deduplicated { prepared, duplicates })
     }
 
-    /// Inserts the documents, and makes those of all rows ours but of the duplicates, which it
-    /// returns.
+    /// Inserts the documents, and makes those of all rows ours but of the duplicates and of what is
+    /// refused, which it returns.
     async fn insert_and_settle(
         &self,
         batch: &Arc<HotBatch>,
         prepared: &Prepared,
-    ) -> Result<Vec<HotRow>, IngestError> {
+    ) -> Result<Settled, IngestError> {
         for _ in 0..MAX_ROUNDS {
-            let conflicts = self.stores.hot.insert(Arc::clone(batch)).await?;
+            let inserted = self.stores.hot.insert(Arc::clone(batch)).await?;
             let Judgement { duplicates, take_over } =
-                self.judge_all(batch, &conflicts, prepared).await?;
+                self.judge_all(batch, &inserted.conflicts, prepared).await?;
+            let settled = Settled { duplicates, refused: inserted.refused };
             if take_over.is_empty() {
-                return Ok(duplicates);
+                return Ok(settled);
             }
             let changed = self.stores.hot.take_over(take_over).await?;
             if changed.iter().all(|changed| *changed) {
-                return Ok(duplicates);
+                return Ok(settled);
             }
             // Another reader was at a document first. What is ours by now is no conflict any more.
         }
@@ -218,6 +234,12 @@ impl Ingester {
     }
 }
 
+/// The rows of a batch that do not land.
+struct Settled {
+    duplicates: Vec<HotRow>,
+    refused: Vec<HotRefusal>,
+}
+
 /// What the conflicts of a batch mean.
 #[derive(Default)]
 struct Judgement {
@@ -257,6 +279,16 @@ enum Verdict {
 
 fn record_of(prepared: &Prepared, row: &HotRow) -> u32 {
     prepared.tables[row.table as usize].records[row.row as usize]
+}
+
+fn rejection_of(prepared: &Prepared, row: &HotRow, refusal: HotRefusal) -> Rejection {
+    let contract = &prepared.tables[row.table as usize].contract;
+    Rejection {
+        record: record_of(prepared, row),
+        reason: RejectReason::RefusedByHotStore,
+        detail: refusal.reason,
+        event_type: Some(contract.event_type.clone()),
+    }
 }
 
 fn event_id<'a>(batch: &'a HotBatch, row: &HotRow) -> &'a str {

@@ -47,13 +47,16 @@ pub enum RejectReason {
     UnknownEventType,
     /// A `CHECK` constraint of the contract is false.
     CheckViolated,
+    /// The hot store does not take the document: it is too large for it, or contradicts an index or
+    /// rule that somebody gave it.
+    RefusedByHotStore,
     /// The record was read, but its row could not be built: a defect of the decoder.
     DecoderFault,
 }
 
 impl RejectReason {
     /// Every reason, in the order of the checks.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::RecordTooLong,
         Self::InvalidUtf8,
         Self::MalformedJson,
@@ -75,6 +78,7 @@ impl RejectReason {
         Self::FutureEvent,
         Self::UnknownEventType,
         Self::CheckViolated,
+        Self::RefusedByHotStore,
         Self::DecoderFault,
     ];
 
@@ -102,6 +106,7 @@ impl RejectReason {
             Self::FutureEvent => "future_event",
             Self::UnknownEventType => "unknown_event_type",
             Self::CheckViolated => "check_violated",
+            Self::RefusedByHotStore => "refused_by_hot_store",
             Self::DecoderFault => "decoder_fault",
         }
     }
@@ -145,6 +150,10 @@ impl RejectReason {
                 "Add a contract for the event type under sql/events, or mend its name."
             }
             Self::CheckViolated => "Send a value that the CHECK allows, or mend the constraint.",
+            Self::RefusedByHotStore => {
+                "Remove the index or rule that the hot store names, or send smaller events, and \
+                 replay the record."
+            }
             Self::DecoderFault => "Report it as a defect of Questlake, with the record.",
         }
     }

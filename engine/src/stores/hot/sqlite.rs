@@ -23,8 +23,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use event_id::{StoredId, format_event_id};
 
 use super::{
-    HotBatch, HotConflict, HotEvent, HotFilter, HotPage, HotRow, HotStore, Owner, PhysicalKey,
-    TakeOver,
+    HotBatch, HotConflict, HotEvent, HotFilter, HotInserted, HotPage, HotRow, HotStore, Owner,
+    PhysicalKey, TakeOver,
 };
 use crate::clock::now_millis;
 use crate::failpoint;
@@ -96,9 +96,10 @@ impl SqliteHotStore {
 
 #[async_trait]
 impl HotStore for SqliteHotStore {
-    async fn insert(&self, batch: Arc<HotBatch>) -> StoreResult<Vec<HotConflict>> {
+    async fn insert(&self, batch: Arc<HotBatch>) -> StoreResult<HotInserted> {
         let database = self.database.clone();
-        self.database
+        let conflicts = self
+            .database
             .with_writer("insert events", move |connection| {
                 insert_batch(connection, &batch)
                     .map_err(|error| database.error("insert events", error))?
@@ -111,7 +112,9 @@ impl HotStore for SqliteHotStore {
                         )
                     })
             })
-            .await
+            .await?;
+        // A table without constraints of its own takes every document.
+        Ok(HotInserted { conflicts, refused: Vec::new() })
     }
 
     async fn take_over(&self, documents: Vec<TakeOver>) -> StoreResult<Vec<bool>> {

@@ -11,7 +11,9 @@ use questlake_engine::project::source::SourceFile;
 use questlake_engine::settings::{LoadOptions, Settings};
 use questlake_engine::stores::Stores;
 use questlake_engine::stores::error::StoreResult;
-use questlake_engine::stores::hot::{HotEvent, HotFilter, HotPage, HotStore};
+use questlake_engine::stores::hot::{
+    HotEvent, HotFilter, HotInserted, HotPage, HotRefusal, HotStore,
+};
 use questlake_engine::stores::ledger::Counts;
 
 use super::*;
@@ -33,7 +35,7 @@ struct Interrupted {
 
 #[async_trait]
 impl HotStore for Interrupted {
-    async fn insert(&self, batch: Arc<HotBatch>) -> StoreResult<Vec<HotConflict>> {
+    async fn insert(&self, batch: Arc<HotBatch>) -> StoreResult<HotInserted> {
         self.inner.insert(batch).await
     }
 
@@ -128,6 +130,55 @@ async fn landed(ingester: &Ingester) -> u64 {
     let partitions = ingester.stores().ledger.partitions().await.unwrap();
     assert!(partitions.iter().all(|partition| partition.counts.adds_up()));
     partitions.iter().map(|partition| partition.counts.landed).sum()
+}
+
+/// A hot store that takes nothing.
+struct Refusing(Arc<dyn HotStore>);
+
+#[async_trait]
+impl HotStore for Refusing {
+    async fn insert(&self, batch: Arc<HotBatch>) -> StoreResult<HotInserted> {
+        let refuse = |row| HotRefusal { row, reason: "E11000 on somebody's index".to_owned() };
+        let refused = (0..batch.rows.len()).map(refuse).collect();
+        Ok(HotInserted { conflicts: Vec::new(), refused })
+    }
+
+    async fn take_over(&self, documents: Vec<TakeOver>) -> StoreResult<Vec<bool>> {
+        self.0.take_over(documents).await
+    }
+
+    async fn prune(&self, before: i64) -> StoreResult<u64> {
+        self.0.prune(before).await
+    }
+
+    async fn player_timeline(&self, player_id: &str, limit: usize) -> StoreResult<Vec<HotEvent>> {
+        self.0.player_timeline(player_id, limit).await
+    }
+
+    async fn scan(&self, filter: &HotFilter, after: Option<String>) -> StoreResult<HotPage> {
+        self.0.scan(filter, after).await
+    }
+
+    async fn count(&self) -> StoreResult<u64> {
+        self.0.count().await
+    }
+
+    fn name(&self) -> String {
+        self.0.name()
+    }
+}
+
+#[tokio::test]
+async fn what_the_hot_store_refuses_is_quarantined_and_not_swallowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ingester = ingester(folder.path());
+    ingester.stores.hot = Arc::new(Refusing(Arc::clone(&ingester.stores.hot)));
+    let batch = batch(&ingester, "topic").await;
+    let outcome = ingester.ingest(batch).await.unwrap();
+    assert_eq!(outcome.counts, Counts { consumed: 1, quarantined: 1, ..Counts::default() });
+    assert_eq!(outcome.rejected[0].reason, RejectReason::RefusedByHotStore);
+    assert!(outcome.rejected[0].detail.contains("E11000"), "{:?}", outcome.rejected);
+    assert_eq!(landed(&ingester).await, 0);
 }
 
 #[tokio::test]

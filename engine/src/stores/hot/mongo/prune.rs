@@ -1,0 +1,92 @@
+//! Forgets documents that were inserted long ago, a bounded number with each message, so that inserts
+//! come in between.
+
+use mongodb::Collection;
+use mongodb::bson::raw::RawArrayBuf;
+use mongodb::bson::{DateTime, RawDocumentBuf, doc, rawdoc};
+use mongodb::options::Hint;
+
+use super::document::ReadResult;
+use super::server::{Dialect, EVENTS, Server, insert_index};
+use super::transitions::OWNERS;
+use crate::stores::error::StoreResult;
+
+const FORGET: &str = "forget old events";
+
+/// Most documents of one message. FerretDB 1 makes a transaction for each.
+fn documents_per_message(dialect: Dialect) -> u32 {
+    match dialect {
+        Dialect::MongoDb => 5_000,
+        Dialect::FerretDb1 => 1_000,
+    }
+}
+
+/// The last moment of the year 9999: beyond it some servers know no dates.
+const LATEST: i64 = 253_402_300_799_999;
+
+/// Forgets what was inserted before this time (milliseconds since 1970, UTC).
+pub(super) async fn prune(server: &Server, before: i64) -> StoreResult<u64> {
+    let before = DateTime::from_millis(before.clamp(0, LATEST));
+    let removed = prune_collection(server, EVENTS, before).await?;
+    if server.dialect == Dialect::FerretDb1 {
+        // The events of such old changes are gone by now.
+        prune_collection(server, OWNERS, before).await?;
+    }
+    Ok(removed)
+}
+
+async fn prune_collection(server: &Server, name: &str, before: DateTime) -> StoreResult<u64> {
+    let collection: Collection<RawDocumentBuf> = server.database.collection(name);
+    let mut removed = 0;
+    loop {
+        let read = || async { find(server.dialect, &collection, before).await };
+        let ids = server.call(FORGET, server.dialect.read_timeout(), read).await?;
+        if ids.is_empty() {
+            return Ok(removed);
+        }
+        let command = rawdoc! {
+            "delete": name,
+            "ordered": false,
+            "writeConcern": Server::durably(),
+            "deletes": deletes(server.dialect, &ids),
+        };
+        removed += server.write(FORGET, &command, |_| false).await?.count;
+    }
+}
+
+async fn find(
+    dialect: Dialect,
+    collection: &Collection<RawDocumentBuf>,
+    before: DateTime,
+) -> ReadResult<Vec<String>> {
+    let mut find = collection
+        .find(doc! { "inserted_at": { "$lt": before } })
+        .projection(doc! { "_id": 1 })
+        .limit(i64::from(documents_per_message(dialect)))
+        .batch_size(documents_per_message(dialect) + 1);
+    if dialect == Dialect::MongoDb {
+        find = find.sort(insert_index()).hint(Hint::Keys(insert_index()));
+    }
+    let mut cursor = find.await?;
+    let mut ids = Vec::new();
+    while cursor.advance().await? {
+        ids.push(cursor.current().get_str("_id")?.to_owned());
+    }
+    Ok(ids)
+}
+
+fn deletes(dialect: Dialect, ids: &[String]) -> RawArrayBuf {
+    let mut deletes = RawArrayBuf::new();
+    match dialect {
+        Dialect::MongoDb => {
+            let ids: RawArrayBuf = ids.iter().map(String::as_str).collect();
+            deletes.push(rawdoc! { "q": { "_id": { "$in": ids } }, "limit": 0 });
+        }
+        Dialect::FerretDb1 => {
+            for id in ids {
+                deletes.push(rawdoc! { "q": { "_id": id.as_str() }, "limit": 1 });
+            }
+        }
+    }
+    deletes
+}

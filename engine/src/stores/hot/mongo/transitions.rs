@@ -1,0 +1,188 @@
+//! Whose documents are, on a server that finds a document and changes it in two steps (FerretDB 1).
+//!
+//! There, somebody else's change may come between the steps and be lost. What such a server does in
+//! one step is the insert of an `_id`. So each change of an owner is a document of its own, in the
+//! collection `owners`, whose `_id` is the number of the change: of those who saw the same owner and
+//! want to make the next change, one succeeds. Whose an event is follows from its document and the
+//! changes after the one that the document knows.
+//!
+//! The event's document is brought up to date after that, for people and to keep the way short. When
+//! that fails, or comes late and puts an older owner in, the way from there leads to the same end.
+
+use std::collections::HashMap;
+
+use futures::{StreamExt, stream};
+use mongodb::Collection;
+use mongodb::bson::raw::{RawArrayBuf, cstr};
+use mongodb::bson::{DateTime, RawBsonRef, RawDocument, RawDocumentBuf, doc, rawdoc};
+
+use super::super::{Owner, TakeOver};
+use super::document::{ReadResult, append_owner, owner_fields, read_owner};
+use super::error::is_duplicate;
+use super::owners::{CHANGE, LOOK_UP, Owners, update_command};
+use super::server::{CALL_TIMEOUT, Server};
+use crate::stores::error::StoreResult;
+
+/// The collection of the changes.
+pub(super) const OWNERS: &str = "owners";
+
+/// Look-ups at the same time.
+const LOOK_UPS: usize = 8;
+
+/// Where an event is on its way from owner to owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Station {
+    owner: Owner,
+    /// Changes up to here.
+    changes: i64,
+    /// When the event's document was inserted: another document of the same event, after this one
+    /// was forgotten, has a way of its own.
+    inserted_at: DateTime,
+}
+
+/// Looks up whose these documents are.
+pub(super) async fn look_up(server: &Server, ids: &[String]) -> StoreResult<Owners> {
+    let stations = stations(server, ids).await?;
+    Ok(stations.into_iter().map(|(id, station)| (id, station.owner)).collect())
+}
+
+/// Where these events are; what is not there is absent.
+async fn stations(server: &Server, ids: &[String]) -> StoreResult<HashMap<String, Station>> {
+    let reads: Vec<_> = ids.iter().map(|id| station(server, id)).collect();
+    let mut answers = stream::iter(reads).buffer_unordered(LOOK_UPS);
+    let mut stations = HashMap::new();
+    while let Some(answer) = answers.next().await {
+        stations.extend(answer?);
+    }
+    Ok(stations)
+}
+
+async fn station(server: &Server, id: &str) -> StoreResult<Option<(String, Station)>> {
+    let owners: Collection<RawDocumentBuf> = server.database.collection(OWNERS);
+    let Some(mut station) = find(server, &server.events, id).await? else { return Ok(None) };
+    while let Some(next) = find(server, &owners, &change_id(id, &station)).await? {
+        station = next;
+    }
+    Ok(Some((id.to_owned(), station)))
+}
+
+/// The station in the document with this `_id`. The filter is `_id` alone, for which there is an
+/// index.
+async fn find(
+    server: &Server,
+    collection: &Collection<RawDocumentBuf>,
+    id: &str,
+) -> StoreResult<Option<Station>> {
+    let read = || async { find_once(collection, id).await };
+    server.call(LOOK_UP, CALL_TIMEOUT, read).await
+}
+
+async fn find_once(
+    collection: &Collection<RawDocumentBuf>,
+    id: &str,
+) -> ReadResult<Option<Station>> {
+    let mut fields = owner_fields();
+    fields.extend(doc! { "changes": 1, "inserted_at": 1 });
+    match collection.find_one(doc! { "_id": id }).projection(fields).await? {
+        Some(document) => Ok(Some(read_station(&document)?)),
+        None => Ok(None),
+    }
+}
+
+fn read_station(document: &RawDocument) -> ReadResult<Station> {
+    let (_, owner) = read_owner(document)?;
+    let changes = match document.get("changes")? {
+        Some(RawBsonRef::Int64(changes)) => changes,
+        _ => 0,
+    };
+    Ok(Station { owner, changes, inserted_at: document.get_datetime("inserted_at")? })
+}
+
+/// The `_id` of the change that comes next.
+fn change_id(event_id: &str, station: &Station) -> String {
+    let inserted_at = station.inserted_at.timestamp_millis();
+    format!("{}/{inserted_at}/{event_id}", station.changes.saturating_add(1))
+}
+
+/// Gives each document to its new owner if it is still the old one's; says for each whether it is
+/// the new one's.
+pub(super) async fn change(server: &Server, documents: &[TakeOver]) -> StoreResult<Vec<bool>> {
+    let mut changed = Vec::with_capacity(documents.len());
+    for some in documents.chunks(server.dialect.updates_per_message()) {
+        changed.extend(change_some(server, some).await?);
+    }
+    Ok(changed)
+}
+
+async fn change_some(server: &Server, documents: &[TakeOver]) -> StoreResult<Vec<bool>> {
+    let ids: Vec<String> = documents.iter().map(|document| document.event_id.clone()).collect();
+    let before = stations(server, &ids).await?;
+    let mut changes = RawArrayBuf::new();
+    for TakeOver { event_id, from, to } in documents {
+        if let Some(station) = before.get(event_id)
+            && station.owner == *from
+        {
+            changes.push(change_document(event_id, station, to));
+        }
+    }
+    if !changes.is_empty() {
+        let command = rawdoc! {
+            "insert": OWNERS,
+            "ordered": false,
+            "writeConcern": Server::durably(),
+            "documents": changes,
+        };
+        server.write(CHANGE, &command, is_duplicate).await?;
+    }
+    let after = stations(server, &ids).await?;
+    let mut changed = Vec::with_capacity(documents.len());
+    let mut updates = RawArrayBuf::new();
+    for TakeOver { event_id, to, .. } in documents {
+        let station = after.get(event_id).filter(|station| station.owner == *to);
+        if let Some(station) = station {
+            updates.push(update(event_id, station));
+        }
+        changed.push(station.is_some());
+    }
+    if !updates.is_empty() {
+        server.write(CHANGE, &update_command(updates), |_| false).await?;
+    }
+    Ok(changed)
+}
+
+fn change_document(event_id: &str, station: &Station, to: &Owner) -> RawDocumentBuf {
+    let mut change = rawdoc! { "_id": change_id(event_id, station) };
+    append_owner(&mut change, to);
+    change.append(cstr!("changes"), station.changes.saturating_add(1));
+    change.append(cstr!("inserted_at"), station.inserted_at);
+    change
+}
+
+/// Brings an event's document up to date.
+fn update(event_id: &str, station: &Station) -> RawDocumentBuf {
+    let mut fields = RawDocumentBuf::new();
+    append_owner(&mut fields, &station.owner);
+    fields.append(cstr!("changes"), station.changes);
+    rawdoc! { "q": { "_id": event_id }, "u": { "$set": fields } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::PhysicalKey;
+    use super::*;
+
+    #[test]
+    fn a_change_leads_to_the_next_station() {
+        let owner = |offset| Owner {
+            key: PhysicalKey { topic: "topic".into(), partition: 2, offset },
+            epoch: 4,
+        };
+        let inserted_at = DateTime::from_millis(77);
+        let station = Station { owner: owner(1), changes: 0, inserted_at };
+        let change = change_document("e/1", &station, &owner(9));
+        assert_eq!(change.get_str("_id").unwrap(), "1/77/e/1");
+        let next = read_station(&change).unwrap();
+        assert_eq!(next, Station { owner: owner(9), changes: 1, inserted_at });
+        assert_eq!(change_id("e/1", &next), "2/77/e/1");
+    }
+}

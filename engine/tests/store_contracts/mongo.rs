@@ -1,0 +1,177 @@
+//! The hot store on the server that `QUESTLAKE_TEST_MONGODB_URL` names.
+//!
+//! Where that is FerretDB 1, the suites run twice: as Questlake speaks to it, and as it speaks to
+//! MongoDB, which FerretDB understands too.
+
+use mongodb::bson::{Document, doc};
+use mongodb::options::IndexOptions;
+use mongodb::{Client, Database, IndexModel};
+use questlake_engine::settings::ServerUrl;
+use questlake_engine::stores::hot::mongo::{Dialect, MongoHotStore};
+use questlake_engine::stores::hot::{HotFilter, HotStore};
+use uuid::Uuid;
+
+use super::hot;
+
+/// A database of this test's own.
+struct Fresh {
+    url: ServerUrl,
+    database: Database,
+    dialect: Option<Dialect>,
+}
+
+impl Fresh {
+    async fn new(dialect: Option<Dialect>) -> Self {
+        let Ok(url) = std::env::var("QUESTLAKE_TEST_MONGODB_URL") else {
+            panic!(
+                "QUESTLAKE_TEST_MONGODB_URL is not set: run `make services`, then \
+                    `eval \"$(scripts/services.sh env)\"`"
+            );
+        };
+        let name = format!("questlake_test_{}", Uuid::new_v4().simple());
+        let url = with_database(&url, &name);
+        let database = Client::with_uri_str(&url).await.unwrap().database(&name);
+        Self { url: ServerUrl::new(url), database, dialect }
+    }
+
+    /// The store as another process has it.
+    fn store(&self) -> MongoHotStore {
+        let store = MongoHotStore::new(&self.url).unwrap();
+        match self.dialect {
+            Some(dialect) => store.with_dialect(dialect),
+            None => store,
+        }
+    }
+
+    async fn drop(self) {
+        self.database.drop().await.unwrap();
+    }
+}
+
+/// The URL with another database.
+fn with_database(url: &str, name: &str) -> String {
+    let (address, options) = url.split_once('?').map_or((url, ""), |(left, right)| (left, right));
+    let (scheme, rest) = address.split_once("://").unwrap();
+    let hosts = rest.rsplit_once('/').map_or(rest, |(hosts, _)| hosts);
+    format!("{scheme}://{hosts}/{name}?{options}")
+}
+
+const DIALECTS: [Option<Dialect>; 2] = [None, Some(Dialect::MongoDb)];
+
+#[tokio::test]
+async fn hot_store() {
+    for dialect in DIALECTS {
+        let fresh = Fresh::new(dialect).await;
+        hot::suite(&fresh.store()).await;
+        hot::suite_after_reopening(&fresh.store()).await;
+        fresh.drop().await;
+    }
+}
+
+#[tokio::test]
+async fn scans() {
+    for dialect in DIALECTS {
+        let fresh = Fresh::new(dialect).await;
+        hot::scans(&fresh.store()).await;
+        fresh.drop().await;
+    }
+}
+
+#[tokio::test]
+async fn pruning() {
+    for dialect in DIALECTS {
+        let fresh = Fresh::new(dialect).await;
+        hot::pruning(&fresh.store(), 3_000).await;
+        fresh.drop().await;
+    }
+}
+
+#[tokio::test]
+async fn anything_goes() {
+    for dialect in DIALECTS {
+        let fresh = Fresh::new(dialect).await;
+        hot::anything_goes(&fresh.store()).await;
+        fresh.drop().await;
+    }
+}
+
+/// FerretDB cannot be raced as MongoDB is.
+#[tokio::test]
+async fn races() {
+    let fresh = Fresh::new(None).await;
+    hot::races(&fresh.store(), &fresh.store()).await;
+    fresh.drop().await;
+}
+
+/// A duplicate on somebody else's unique index is no duplicate of the event.
+#[tokio::test]
+async fn another_unique_index_refuses() {
+    for dialect in DIALECTS {
+        let fresh = Fresh::new(dialect).await;
+        let store = fresh.store();
+        let unique = IndexModel::builder()
+            .keys(doc! { "player_id": 1 })
+            .options(IndexOptions::builder().unique(true).build())
+            .build();
+        fresh.database.collection::<Document>("events").create_index(unique).await.unwrap();
+        let events = [("e1", "anna", 1), ("e2", "anna", 2), ("e3", "bela", 3), ("e2", "carl", 4)];
+        let inserted = store.insert(hot::batch("a", 0, 1, &events[..3])).await.unwrap();
+        assert_eq!(inserted.conflicts, []);
+        assert_eq!(inserted.refused.len(), 1);
+        assert_eq!(inserted.refused[0].row, 1);
+        assert!(inserted.refused[0].reason.contains("E11000"), "{inserted:?}");
+        // A replay finds the same.
+        let inserted = store.insert(hot::batch("a", 0, 2, &events[..3])).await.unwrap();
+        assert_eq!(inserted.conflicts, []);
+        assert_eq!(inserted.refused.iter().map(|refusal| refusal.row).collect::<Vec<_>>(), [1]);
+        // An event that was refused may come another way, and then it is there.
+        let inserted = store.insert(hot::batch("a", 0, 3, &events)).await.unwrap();
+        assert_eq!(inserted.conflicts.iter().map(|conflict| conflict.row).collect::<Vec<_>>(), [1]);
+        assert_eq!(inserted.refused, []);
+        let inserted = store.insert(hot::batch("b", 0, 2, &events[..1])).await.unwrap();
+        assert_eq!(inserted.conflicts.len(), 1);
+        assert_eq!(inserted.refused, []);
+        assert_eq!(store.count().await.unwrap(), 3);
+        fresh.drop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_is_too_large_is_refused_and_no_other() {
+    let fresh = Fresh::new(None).await;
+    let store = fresh.store();
+    let large = format!("\"{}\"", "x".repeat(17 << 20));
+    let events = [("e1", "p", 1, "{}"), ("e2", "p", 2, large.as_str()), ("e3", "p", 3, "{}")];
+    let inserted = store.insert(hot::batch_of("a", 0, 1, &events)).await.unwrap();
+    assert_eq!(inserted.conflicts, []);
+    assert_eq!(inserted.refused.len(), 1);
+    assert_eq!(inserted.refused[0].row, 1);
+    assert!(inserted.refused[0].reason.contains("bytes"), "{:?}", inserted.refused[0].reason);
+    assert_eq!(store.count().await.unwrap(), 2);
+    fresh.drop().await;
+}
+
+/// What somebody else wrote into the collection is an error, and not an event.
+#[tokio::test]
+async fn a_document_of_somebody_else_is_told() {
+    let fresh = Fresh::new(None).await;
+    let foreign = doc! { "_id": "foreign", "player_id": "p" };
+    fresh.database.collection("events").insert_one(foreign).await.unwrap();
+    let store = fresh.store();
+    let error = store.scan(&HotFilter::default(), None).await.unwrap_err().to_string();
+    assert!(error.contains("a database of its own"), "{error}");
+    fresh.drop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_named_without_its_password() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!(
+        "mongodb://anna:s3cret@127.0.0.1:{port}/game?serverSelectionTimeoutMS=50&connectTimeoutMS=50"
+    );
+    let store = MongoHotStore::new(&ServerUrl::new(url)).unwrap();
+    let error = store.count().await.unwrap_err().to_string();
+    assert!(error.starts_with("hot store (mongodb://anna:***@127.0.0.1"), "{error}");
+    assert!(error.contains("check that MongoDB runs"), "{error}");
+    assert!(!error.contains("s3cret"), "{error}");
+}
