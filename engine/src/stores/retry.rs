@@ -1,144 +1,118 @@
-//! Calls to other systems: each ends, and one that may succeed later is made again a few times.
+//! Calls to servers that are made again while what failed may pass.
 
-use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
+use std::fmt::Display;
+use std::time::{Duration, Instant};
 
-use tokio::time::Instant;
+use tracing::warn;
+use uuid::Uuid;
 
-use super::error::{StoreError, StoreErrorKind, StoreResult};
-use crate::settings::format_duration;
-
-/// How long a call may take.
+/// How often, and for how long, a call is made again.
 #[derive(Debug, Clone, Copy)]
-pub struct CallBounds {
-    /// Longest time for one attempt.
-    pub attempt: Duration,
-    /// Longest time for all attempts and the waits between them.
-    pub total: Duration,
-    /// Most attempts.
+pub struct RetryPolicy {
+    /// Most attempts, the first one included.
     pub attempts: u32,
+    /// Wait before the second attempt; it doubles with each further one.
+    pub first_wait: Duration,
+    /// Longest wait between two attempts.
+    pub longest_wait: Duration,
+    /// Time since the first attempt began after which no other begins.
+    pub deadline: Duration,
 }
 
-/// The wait before the second attempt; it doubles with each further one.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-
-/// Longest wait between two attempts.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-
-/// Calls `attempt` until it succeeds, fails for good, or its bounds are reached. Only what is
-/// [`StoreErrorKind::Unavailable`] is tried again, so an attempt must do no harm when the one before
-/// it has succeeded without an answer. `store` and `operation` are for the error of an attempt that
-/// gives no answer in time.
-pub async fn call<T, Attempt>(
-    store: &str,
+/// Makes `attempt` until it succeeds, fails for good, or the policy ends; gives the last result.
+/// `operation` is what log lines call it, such as `read a segment of landing (hdfs://…)`.
+///
+/// Each attempt has to be bounded by itself, and an attempt whose outcome is not known has to be
+/// one that may be made twice.
+pub async fn retry<T, E: Display, Attempt: Future<Output = Result<T, E>>>(
+    policy: RetryPolicy,
     operation: &str,
-    bounds: CallBounds,
+    is_transient: impl Fn(&E) -> bool,
     mut attempt: impl FnMut() -> Attempt,
-) -> StoreResult<T>
-where
-    Attempt: Future<Output = StoreResult<T>>,
-{
-    let end = Instant::now() + bounds.total;
-    let mut failures = 0;
+) -> Result<T, E> {
+    let began = Instant::now();
+    let mut made = 0;
     loop {
-        let time = bounds.attempt.min(end.saturating_duration_since(Instant::now()));
-        let error = match tokio::time::timeout(time, attempt()).await {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(error)) => error,
-            Err(_) => no_answer(store, operation, time),
+        let error = match attempt().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
         };
-        failures += 1;
-        let wait = wait_after(failures);
-        if error.kind != StoreErrorKind::Unavailable
-            || failures >= bounds.attempts
-            || Instant::now() + wait >= end
+        made += 1;
+        let wait = wait_after(policy, made, random());
+        if made >= policy.attempts
+            || !is_transient(&error)
+            || began.elapsed() + wait > policy.deadline
         {
             return Err(error);
         }
-        tracing::info!(store, operation, failures, "{error}; trying again");
+        warn!(
+            attempt = made,
+            "could not {operation}: {error}; trying again in {} ms",
+            wait.as_millis()
+        );
         tokio::time::sleep(wait).await;
     }
 }
 
-fn no_answer(store: &str, operation: &str, time: Duration) -> StoreError {
-    let milliseconds = Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-    StoreError::new(
-        store,
-        operation,
-        StoreErrorKind::Unavailable,
-        format!("no answer within {}", format_duration(milliseconds)),
-    )
-    .with_advice("check that the server runs and is not overloaded")
+/// The wait after so many attempts: between half and all of what doubling gives, so that processes
+/// that failed together do not come back together.
+fn wait_after(policy: RetryPolicy, made: u32, random: u32) -> Duration {
+    let doublings = made.saturating_sub(1).min(31);
+    let wait = policy.first_wait.saturating_mul(1 << doublings).min(policy.longest_wait);
+    let half = wait / 2;
+    half + half.mul_f64(f64::from(random) / f64::from(u32::MAX))
 }
 
-/// Doubles from failure to failure; half of it is left to chance, so that processes that failed
-/// together do not come back together.
-fn wait_after(failures: u32) -> Duration {
-    let longest = FIRST_WAIT.saturating_mul(1 << failures.min(16).saturating_sub(1));
-    let half = longest.min(LONGEST_WAIT) / 2;
-    // Every hasher of this kind has keys of its own.
-    let chance = RandomState::new().hash_one(failures) % 1024;
-    half + half.mul_f64(chance as f64 / 1024.0)
+fn random() -> u32 {
+    Uuid::new_v4().as_fields().0
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use super::*;
 
-    const BOUNDS: CallBounds = CallBounds {
-        attempt: Duration::from_millis(20),
-        total: Duration::from_secs(60),
-        attempts: 3,
+    const POLICY: RetryPolicy = RetryPolicy {
+        attempts: 4,
+        first_wait: Duration::from_millis(1),
+        longest_wait: Duration::from_millis(3),
+        deadline: Duration::from_secs(60),
     };
 
-    fn failure(kind: StoreErrorKind) -> StoreError {
-        StoreError::new("store", "answer", kind, "gone")
+    /// Fails for so many attempts; returns the result and the attempts made.
+    async fn failing(
+        failures: u32,
+        transient: bool,
+        policy: RetryPolicy,
+    ) -> (Result<(), u32>, u32) {
+        let mut made = 0;
+        let attempt = || {
+            made += 1;
+            std::future::ready(if made > failures { Ok(()) } else { Err(made) })
+        };
+        let result = retry(policy, "call", |_| transient, attempt).await;
+        (result, made)
     }
 
     #[tokio::test]
-    async fn what_may_succeed_later_is_tried_again() {
-        let calls = Cell::new(0);
-        let answer = call("store", "answer", BOUNDS, || async {
-            calls.set(calls.get() + 1);
-            if calls.get() < 3 { Err(failure(StoreErrorKind::Unavailable)) } else { Ok(7) }
-        });
-        assert_eq!(answer.await.unwrap(), 7);
-        let answer = call("store", "answer", BOUNDS, || async {
-            calls.set(calls.get() + 1);
-            Err::<(), _>(failure(StoreErrorKind::Unavailable))
-        });
-        assert_eq!(answer.await.unwrap_err().kind, StoreErrorKind::Unavailable);
-        assert_eq!(calls.get(), 6);
-    }
-
-    #[tokio::test]
-    async fn what_fails_for_good_is_not() {
-        let calls = Cell::new(0);
-        let answer = call("store", "answer", BOUNDS, || async {
-            calls.set(calls.get() + 1);
-            Err::<(), _>(failure(StoreErrorKind::InvalidData))
-        });
-        assert_eq!(answer.await.unwrap_err().kind, StoreErrorKind::InvalidData);
-        assert_eq!(calls.get(), 1);
-    }
-
-    #[tokio::test]
-    async fn an_attempt_without_an_answer_ends() {
-        let bounds = CallBounds { attempts: 1, ..BOUNDS };
-        let answer = call("store", "answer", bounds, std::future::pending::<StoreResult<()>>);
-        let error = answer.await.unwrap_err();
-        assert_eq!(error.kind, StoreErrorKind::Unavailable);
-        assert!(error.to_string().starts_with("store: could not answer: no answer within"));
+    async fn what_passes_is_tried_again_and_nothing_for_ever() {
+        assert_eq!(failing(0, true, POLICY).await, (Ok(()), 1));
+        assert_eq!(failing(3, true, POLICY).await, (Ok(()), 4));
+        assert_eq!(failing(4, true, POLICY).await, (Err(4), 4));
+        assert_eq!(failing(4, false, POLICY).await, (Err(1), 1));
+        let over = RetryPolicy { deadline: Duration::ZERO, ..POLICY };
+        assert_eq!(failing(4, true, over).await, (Err(1), 1));
     }
 
     #[test]
-    fn waits_grow_and_stay_bounded() {
-        for failures in 1..100 {
-            let wait = wait_after(failures);
-            assert!(wait >= FIRST_WAIT / 2 && wait <= LONGEST_WAIT, "{wait:?}");
-        }
-        assert!(wait_after(10) >= LONGEST_WAIT / 2);
+    fn waits_double_up_to_a_limit_and_differ() {
+        let policy = RetryPolicy {
+            first_wait: Duration::from_millis(100),
+            longest_wait: Duration::from_millis(500),
+            ..POLICY
+        };
+        let longest = |made| wait_after(policy, made, u32::MAX).as_millis();
+        assert_eq!([1, 2, 3, 4, 99].map(longest), [100, 200, 400, 500, 500]);
+        let least = |made| wait_after(policy, made, 0).as_millis();
+        assert_eq!([1, 2, 3, 4, 99].map(least), [50, 100, 200, 250, 250]);
     }
 }
