@@ -7,6 +7,8 @@
 //! | [`ledger::Ledger`] | SQLite, in the warehouse file | positions, segments, accounting, quarantine |
 //! | [`warehouse::Warehouse`] | SQLite | the star schema and each model's progress |
 //!
+//! Ledger and warehouse are in one database: SQLite, or PostgreSQL.
+//!
 //! [`archive::Archive`] needs no trait: `object_store` is what its places have in common.
 
 pub mod archive;
@@ -14,6 +16,8 @@ pub mod error;
 pub mod hot;
 pub mod landing;
 pub mod ledger;
+pub mod postgres;
+pub mod retry;
 pub mod sqlite;
 pub mod warehouse;
 
@@ -42,22 +46,34 @@ impl Stores {
     pub fn open(settings: &Settings) -> StoreResult<Self> {
         let stores = &settings.stores;
         let hot = hot::sqlite::SqliteHotStore::open(sqlite_path("stores.hot", &stores.hot)?)?;
-        let path = sqlite_path("stores.warehouse", &stores.warehouse)?;
-        let database = warehouse::sqlite::SqliteWarehouse::open_database(path)?;
-        let ledger = ledger::sqlite::SqliteLedger::open(database.clone())?;
-        let warehouse = warehouse::sqlite::SqliteWarehouse::open(database)?;
+        let (ledger, warehouse) = open_warehouse(&stores.warehouse)?;
         let landing = match &stores.landing {
             StoreUrl::File(path) => landing::local::LocalLanding::open(path)?,
             other => return Err(wrong_scheme("stores.landing", other, "file://")),
         };
         let archive = archive::Archive::open(&stores.archive)?;
-        Ok(Self {
-            archive,
-            hot: Arc::new(hot),
-            landing: Arc::new(landing),
-            ledger: Arc::new(ledger),
-            warehouse: Arc::new(warehouse),
-        })
+        Ok(Self { archive, hot: Arc::new(hot), landing: Arc::new(landing), ledger, warehouse })
+    }
+}
+
+/// The ledger and the warehouse, which share a database.
+fn open_warehouse(
+    url: &StoreUrl,
+) -> StoreResult<(Arc<dyn ledger::Ledger>, Arc<dyn warehouse::Warehouse>)> {
+    match url {
+        StoreUrl::Sqlite(path) => {
+            let database = warehouse::sqlite::SqliteWarehouse::open_database(path)?;
+            let ledger = ledger::sqlite::SqliteLedger::open(database.clone())?;
+            let warehouse = warehouse::sqlite::SqliteWarehouse::open(database)?;
+            Ok((Arc::new(ledger), Arc::new(warehouse)))
+        }
+        StoreUrl::Postgres(url) => {
+            let database = postgres::PostgresDatabase::open("warehouse", url)?;
+            let ledger = ledger::postgres::PostgresLedger::new(database.clone());
+            let warehouse = warehouse::postgres::PostgresWarehouse::new(database);
+            Ok((Arc::new(ledger), Arc::new(warehouse)))
+        }
+        other => Err(wrong_scheme("stores.warehouse", other, "sqlite:// and postgres://")),
     }
 }
 
