@@ -8,6 +8,8 @@ mod hot;
 mod landing;
 #[path = "store_contracts/ledger.rs"]
 mod ledger;
+#[path = "store_contracts/postgres.rs"]
+mod postgres;
 #[path = "store_contracts/warehouse.rs"]
 mod warehouse;
 
