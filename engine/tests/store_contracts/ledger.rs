@@ -88,7 +88,7 @@ async fn commits_are_numbered_as_they_become_visible(ledger: &dyn Ledger, other:
             }
         }
     };
-    let ((), seen) = futures::join!(writing, reading);
+    let ((), seen) = tokio::join!(writing, reading);
     assert_eq!(seen, before + i64::from(INGESTERS) * COMMITS);
 }
 

@@ -40,7 +40,7 @@ async fn ledger_store() {
     with_database(async |url| {
         let (first, second) = (PostgresLedger::new(open(&url)), PostgresLedger::new(open(&url)));
         // Two processes begin at the same time, and neither finds the tables.
-        let (left, right) = futures::join!(first.latest_sequence(), second.latest_sequence());
+        let (left, right) = tokio::join!(first.latest_sequence(), second.latest_sequence());
         assert_eq!((left.unwrap(), right.unwrap()), (0, 0));
         ledger::suite(&first, &second).await;
     })
