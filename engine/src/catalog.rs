@@ -21,7 +21,10 @@ use datafusion::catalog::{
 };
 use datafusion::common::Result;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
+
+use crate::stores::warehouse::postgres::aggregate::optimizer_rules;
 
 /// Name of the catalog that all schemas lie in.
 pub const CATALOG: &str = "questlake";
@@ -73,7 +76,13 @@ impl Namespace {
         let config = config
             .with_default_catalog_and_schema(CATALOG, STAR)
             .with_create_default_catalog_and_schema(false);
-        let mut context = SessionContext::new_with_config_rt(config, runtime);
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .with_optimizer_rules(optimizer_rules())
+            .build();
+        let mut context = SessionContext::new_with_state(state);
         let catalog = Arc::new(MemoryCatalogProvider::new());
         for (schema, tables) in [(EVENTS, self.events), (STAR, self.star), (RUN, self.run)] {
             let provider = MemorySchemaProvider::new();

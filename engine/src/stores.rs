@@ -4,9 +4,11 @@
 //! |---|---|---|---|
 //! | [`hot::HotStore`] | SQLite | MongoDB | raw documents by event and player; the dedup index |
 //! | [`landing::Landing`] | local files | | sealed Arrow segments |
-//! | [`ledger::Ledger`] | SQLite, in the warehouse file | | positions, segments, accounting, quarantine |
-//! | [`warehouse::Warehouse`] | SQLite | | the star schema and each model's progress |
+//! | [`ledger::Ledger`] | SQLite | PostgreSQL | positions, segments, accounting, quarantine |
+//! | [`warehouse::Warehouse`] | SQLite | PostgreSQL | the star schema and each model's progress |
 //! | [`cache::Cache`] | this process's memory | Redis | answers that were computed before |
+//!
+//! Ledger and warehouse are in one database.
 //!
 //! [`archive::Archive`] needs no trait: `object_store` is what its places have in common.
 
@@ -16,6 +18,7 @@ pub mod error;
 pub mod hot;
 pub mod landing;
 pub mod ledger;
+pub mod postgres;
 pub mod retry;
 pub mod sqlite;
 pub mod tls;
@@ -49,23 +52,34 @@ impl Stores {
         let stores = &settings.stores;
         let hot = open_hot(&stores.hot)?;
         let cache = open_cache(settings)?;
-        let path = sqlite_path("stores.warehouse", &stores.warehouse)?;
-        let database = warehouse::sqlite::SqliteWarehouse::open_database(path)?;
-        let ledger = ledger::sqlite::SqliteLedger::open(database.clone())?;
-        let warehouse = warehouse::sqlite::SqliteWarehouse::open(database)?;
+        let (ledger, warehouse) = open_warehouse(&stores.warehouse)?;
         let landing = match &stores.landing {
             StoreUrl::File(path) => landing::local::LocalLanding::open(path)?,
             other => return Err(wrong_scheme("stores.landing", other, "file://")),
         };
         let archive = archive::Archive::open(&stores.archive)?;
-        Ok(Self {
-            archive,
-            cache,
-            hot,
-            landing: Arc::new(landing),
-            ledger: Arc::new(ledger),
-            warehouse: Arc::new(warehouse),
-        })
+        Ok(Self { archive, cache, hot, landing: Arc::new(landing), ledger, warehouse })
+    }
+}
+
+/// The ledger and the warehouse, which share a database.
+fn open_warehouse(
+    url: &StoreUrl,
+) -> StoreResult<(Arc<dyn ledger::Ledger>, Arc<dyn warehouse::Warehouse>)> {
+    match url {
+        StoreUrl::Sqlite(path) => {
+            let database = warehouse::sqlite::SqliteWarehouse::open_database(path)?;
+            let ledger = ledger::sqlite::SqliteLedger::open(database.clone())?;
+            let warehouse = warehouse::sqlite::SqliteWarehouse::open(database)?;
+            Ok((Arc::new(ledger), Arc::new(warehouse)))
+        }
+        StoreUrl::Postgres(url) => {
+            let database = postgres::PostgresDatabase::open("warehouse", url)?;
+            let ledger = ledger::postgres::PostgresLedger::new(database.clone());
+            let warehouse = warehouse::postgres::PostgresWarehouse::new(database);
+            Ok((Arc::new(ledger), Arc::new(warehouse)))
+        }
+        other => Err(wrong_scheme("stores.warehouse", other, "sqlite:// or postgres://")),
     }
 }
 
@@ -83,13 +97,6 @@ fn open_cache(settings: &Settings) -> StoreResult<Arc<dyn cache::Cache>> {
         StoreUrl::Memory => Ok(Arc::new(cache::memory::MemoryCache::new(cache.memory_limit))),
         StoreUrl::Redis(url) => Ok(Arc::new(cache::redis::RedisCache::new(url, cache.timeout)?)),
         other => Err(wrong_scheme("stores.cache", other, "redis:// or memory:")),
-    }
-}
-
-fn sqlite_path<'a>(setting: &str, url: &'a StoreUrl) -> StoreResult<&'a std::path::Path> {
-    match url {
-        StoreUrl::Sqlite(path) => Ok(path),
-        other => Err(wrong_scheme(setting, other, "sqlite://")),
     }
 }
 

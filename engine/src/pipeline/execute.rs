@@ -126,7 +126,7 @@ async fn stage_rows(
         |source: DataFusionError| PipelineError::Query { model: model.name().to_owned(), source };
     let session = session_for(engine, model, input, config, runtime).await.map_err(query_error)?;
     let rows = select_rows(&session, model, input).await.map_err(query_error)?;
-    let mut load = engine.stores.warehouse.begin_load(&model.table).await?;
+    let mut load = engine.stores.warehouse.begin_load(&model.table, &input.mode).await?;
     let mut stream = rows.execute_stream().await.map_err(query_error)?;
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(query_error)?;

@@ -12,6 +12,9 @@ use super::table::{SettingKind, SettingSpec, environment_variable};
 const RESERVED_VARIABLES: &[&str] =
     &[CONFIG_VARIABLE, "QUESTLAKE_FAILPOINTS", "QUESTLAKE_LOG", "QUESTLAKE_TORTURE"];
 
+/// What variables begin with that are for tests and the services they use.
+const RESERVED_PREFIXES: &[&str] = &["QUESTLAKE_TEST_", "QUESTLAKE_SERVICES_"];
+
 /// What all variables of settings begin with.
 const VARIABLE_PREFIX: &str = "QUESTLAKE_";
 
@@ -214,7 +217,9 @@ impl Gatherer {
         variables.sort();
         let mut layer = BTreeMap::new();
         for (variable, value) in variables {
-            if RESERVED_VARIABLES.contains(&variable.as_str()) {
+            if RESERVED_VARIABLES.contains(&variable.as_str())
+                || RESERVED_PREFIXES.iter().any(|prefix| variable.starts_with(prefix))
+            {
                 continue;
             }
             let origin = SettingOrigin::Environment { variable: variable.clone() };

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::server_url::ServerUrl;
+use crate::stores::postgres::check_url;
 
 /// Where a store is. The URL's scheme picks the kind of store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -17,6 +18,8 @@ pub enum StoreUrl {
     MongoDb(ServerUrl),
     /// `redis://…` or `rediss://…`: a database of a Redis server.
     Redis(ServerUrl),
+    /// `postgres://…` or `postgresql://…`: a PostgreSQL database.
+    Postgres(ServerUrl),
     /// `memory:`: in this process.
     Memory,
 }
@@ -27,6 +30,7 @@ impl fmt::Display for StoreUrl {
             Self::Sqlite(path) => write!(formatter, "sqlite://{}", path.display()),
             Self::File(path) => write!(formatter, "file://{}", path.display()),
             Self::MongoDb(url) | Self::Redis(url) => write!(formatter, "{url}"),
+            Self::Postgres(url) => write!(formatter, "{url}"),
             Self::Memory => formatter.write_str(MEMORY),
         }
     }
@@ -63,6 +67,12 @@ impl StoreUrl {
         match scheme {
             "mongodb" | "mongodb+srv" => return Ok(Self::MongoDb(ServerUrl::new(text))),
             "redis" | "rediss" => return Ok(Self::Redis(ServerUrl::new(text))),
+            "postgres" | "postgresql" => {
+                return match check_url(text) {
+                    Ok(()) => Ok(Self::Postgres(ServerUrl::new(text))),
+                    Err(reason) => malformed(reason),
+                };
+            }
             _ => {}
         }
         if location.contains(['?', '#']) {
@@ -199,6 +209,15 @@ mod tests {
         assert_eq!(parse("redis://h/1"), StoreUrl::Redis(ServerUrl::new("redis://h/1")));
         assert_eq!(parse("memory:"), StoreUrl::Memory);
         assert_eq!(parse("memory:").to_string(), "memory:");
+    }
+
+    #[test]
+    fn options_of_postgres_are_checked_at_once() {
+        let parse = |text| StoreUrl::parse(text, &["sqlite", "postgres"], Path::new("/d"));
+        let text = "postgres://u:secret@h/d?sslmode=require";
+        assert_eq!(parse(text), Ok(StoreUrl::Postgres(ServerUrl::new(text))));
+        let mistake = parse("postgres://u:secret@h/d?sslmode=no").unwrap_err();
+        assert!(matches!(&mistake, StoreUrlError::Malformed(reason) if reason.contains("sslmode")));
     }
 
     #[test]

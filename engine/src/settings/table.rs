@@ -155,10 +155,10 @@ const SETTINGS: &[SettingSpec] = &[
     },
     SettingSpec {
         name: "stores.warehouse",
-        kind: SettingKind::Store { schemes: &["sqlite"] },
+        kind: SettingKind::Store { schemes: &["sqlite", "postgres", "postgresql"] },
         default: "sqlite://warehouse.db",
         help: "Warehouse: the star schema, and the ledger of what has been loaded",
-        example: "sqlite://warehouse.db",
+        example: "postgres://questlake@db.example/questlake",
     },
     SettingSpec {
         name: "stores.landing",

@@ -8,6 +8,7 @@
 //! which they become visible: a reader that has seen number n never meets a smaller one later.
 
 pub mod archived;
+pub mod postgres;
 pub mod sqlite;
 
 use std::sync::Arc;

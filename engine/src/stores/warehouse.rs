@@ -5,6 +5,8 @@
 //! models downstream, and the removal of the stale days that the load itself has mended. A crash
 //! before the publication leaves nothing behind; after it, nothing is repeated.
 
+mod key;
+pub mod postgres;
 pub mod sqlite;
 
 use std::collections::BTreeSet;
@@ -192,7 +194,8 @@ pub struct LoadOutcome {
 /// One load under way. Dropping it discards what was staged.
 #[async_trait]
 pub trait Load: Send {
-    /// Stages rows, whose columns are the table's in its order and types.
+    /// Stages rows, whose columns are the table's in its order and types. A row that cannot be kept
+    /// is an error here or when the load is published.
     async fn write(&mut self, rows: RecordBatch) -> StoreResult<()>;
 
     /// Publishes everything staged, in one transaction.
@@ -234,8 +237,12 @@ pub trait Warehouse: Send + Sync {
     /// dropped; an error if one is under way.
     async fn lock(&self, activity: &'static str) -> StoreResult<Box<dyn Send + Sync>>;
 
-    /// Begins to load a table.
-    async fn begin_load(&self, table: &TableDefinition) -> StoreResult<Box<dyn Load>>;
+    /// Begins to load a table. `mode` is the one with which the load will be published.
+    async fn begin_load(
+        &self,
+        table: &TableDefinition,
+        mode: &LoadMode,
+    ) -> StoreResult<Box<dyn Load>>;
 
     /// The table for SQL, with filters and projections pushed down.
     fn table(&self, table: &TableDefinition) -> Arc<dyn TableProvider>;

@@ -1,24 +1,28 @@
 //! What every ledger does, seen by two processes.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures::future::join_all;
+use questlake_engine::stores::archive::DayDigest;
 use questlake_engine::stores::hot::PhysicalKey;
 use questlake_engine::stores::landing::segment::Section;
+use questlake_engine::stores::ledger::archived::{ArchiveCommit, ArchiveState};
 use questlake_engine::stores::ledger::{
     BatchCommit, Claim, ContentMark, Counts, Ledger, PositionAdvance, QuarantineFilter,
     QuarantineState, QuarantinedRecord, ReplayOutcome, SealedSegment,
 };
 
-fn counts(landed: u64, duplicates: u64, quarantined: u64) -> Counts {
+pub(crate) fn counts(landed: u64, duplicates: u64, quarantined: u64) -> Counts {
     Counts { consumed: landed + duplicates + quarantined, landed, duplicates, quarantined }
 }
 
-fn advance(claim: &Claim, next_offset: i64, counts: Counts) -> PositionAdvance {
+pub(crate) fn advance(claim: &Claim, next_offset: i64, counts: Counts) -> PositionAdvance {
     let content = Some(ContentMark { head_hash: 7, prefix_hash: u128::MAX });
     PositionAdvance { claim: claim.clone(), next_offset, counts, content }
 }
 
-fn segment(name: &str) -> SealedSegment {
+pub(crate) fn segment(name: &str) -> SealedSegment {
     let section = |event_type: &str, offset, days: &[(i32, u64)]| Section {
         event_type: event_type.to_owned(),
         contract_version: u64::MAX,
@@ -52,6 +56,95 @@ pub(crate) async fn suite(ledger: &dyn Ledger, other: &dyn Ledger) {
     claims_are_fenced(ledger, other).await;
     commits_are_whole(ledger).await;
     quarantine_is_kept(ledger).await;
+    commits_are_numbered_as_they_become_visible(ledger, other).await;
+    moves_to_the_archive(ledger, other).await;
+}
+
+/// Ingesters commit side by side; whoever reads meanwhile never sees a number before a smaller one.
+async fn commits_are_numbered_as_they_become_visible(ledger: &dyn Ledger, other: &dyn Ledger) {
+    const INGESTERS: i32 = 4;
+    const COMMITS: i64 = 15;
+    let before = ledger.latest_sequence().await.unwrap();
+    let all_written = join_all((0..INGESTERS).map(|partition| {
+        ingest(if partition % 2 == 0 { ledger } else { other }, partition, COMMITS)
+    }));
+    let done = AtomicBool::new(false);
+    let writing = async {
+        all_written.await;
+        done.store(true, Ordering::Release);
+    };
+    let reading = async {
+        let mut seen = before;
+        loop {
+            let was_done = done.load(Ordering::Acquire);
+            let latest = other.latest_sequence().await.unwrap();
+            let listed = other.segments(before, latest).await.unwrap();
+            let numbers: Vec<i64> = listed.iter().map(|entry| entry.sequence).collect();
+            assert_eq!(numbers, (before + 1..=latest).collect::<Vec<_>>());
+            assert!(latest >= seen);
+            seen = latest;
+            if was_done {
+                return seen;
+            }
+        }
+    };
+    let ((), seen) = tokio::join!(writing, reading);
+    assert_eq!(seen, before + i64::from(INGESTERS) * COMMITS);
+}
+
+async fn ingest(ledger: &dyn Ledger, partition: i32, commits: i64) {
+    let mut claim = ledger.claim("beside", partition).await.unwrap();
+    for number in 0..commits {
+        let batch = BatchCommit {
+            segment: Some(segment(&format!("beside-{partition}-{number}"))),
+            advances: vec![advance(&claim, number + 1, counts(1, 0, 0))],
+            ..BatchCommit::default()
+        };
+        ledger.commit(batch).await.unwrap();
+        claim.next_offset = number + 1;
+    }
+}
+
+async fn moves_to_the_archive(ledger: &dyn Ledger, other: &dyn Ledger) {
+    assert_eq!(ledger.archive_state().await.unwrap(), ArchiveState::default());
+    assert_eq!(ledger.begin_archive(1).await.unwrap(), 1);
+    // A move that has not ended is gone on with.
+    assert_eq!(other.begin_archive(2).await.unwrap(), 1);
+    assert_eq!(other.archive_state().await.unwrap().under_way, Some(1));
+    let digest = |rows, key_sum| DayDigest { rows, key_sum };
+    let moved = |after, through, version, digest| ArchiveCommit {
+        after,
+        through,
+        tables: [("purchase".to_owned(), (version, [(20_000, digest)].into()))].into(),
+    };
+    let first = moved(0, 1, 3, digest(5, u128::MAX));
+    ledger.commit_archive(first.clone()).await.unwrap();
+    assert!(other.commit_archive(first).await.unwrap_err().is_fenced());
+    // From then on its rows are in the archive and nowhere else.
+    let latest = ledger.latest_sequence().await.unwrap();
+    let history = other.history(None).await.unwrap();
+    assert_eq!((history.archive.through, history.archive.under_way), (1, None));
+    assert_eq!(history.segments.len() as i64, latest - 1);
+    assert_eq!(history.segments[0].sequence, 2);
+    assert_eq!(ledger.begin_archive(2).await.unwrap(), 2);
+    ledger.commit_archive(moved(1, 2, 4, digest(1, 2))).await.unwrap();
+    let state = ledger.archive_state().await.unwrap();
+    let table = &state.tables["purchase"];
+    assert_eq!((table.version, table.transaction, table.caught_up_at), (4, 2, 0));
+    assert_eq!(table.days[&20_000], digest(6, 1), "digests are added up, and wrap");
+    assert!(ledger.set_archive_version("purchase", 2, 7, true).await.unwrap());
+    assert!(!ledger.set_archive_version("purchase", 1, 9, true).await.unwrap());
+    let table = ledger.archive_state().await.unwrap().tables["purchase"].clone();
+    assert_eq!(table.version, 7);
+    assert!(table.caught_up_at > 0);
+    // Only what is in the archive is forgotten.
+    let archived = ledger.archived_segments(i64::MAX / 1_000_000).await.unwrap();
+    assert_eq!(archived.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [1, 2]);
+    assert!(ledger.oldest_segment_at().await.unwrap().is_some());
+    ledger.forget_segments(vec![1, 2, 3]).await.unwrap();
+    assert_eq!(ledger.archived_segments(i64::MAX / 1_000_000).await.unwrap(), []);
+    assert_eq!(ledger.segments(0, 3).await.unwrap().len(), 1);
+    assert_eq!(ledger.latest_sequence().await.unwrap(), latest);
 }
 
 async fn claims_are_fenced(ledger: &dyn Ledger, other: &dyn Ledger) {

@@ -9,14 +9,15 @@ use arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::SessionContext;
 use questlake_engine::stores::error::StoreErrorKind;
 use questlake_engine::stores::warehouse::{
-    Combine, LoadMode, ModelProgress, Publication, TableColumn, TableDefinition, Warehouse, Watch,
+    Combine, LoadMode, ModelProgress, Publication, RunRecord, TableColumn, TableDefinition,
+    Warehouse, Watch,
 };
 
-fn column(name: &str, data_type: DataType, combine: Combine) -> TableColumn {
+pub(crate) fn column(name: &str, data_type: DataType, combine: Combine) -> TableColumn {
     TableColumn { name: name.to_owned(), data_type, combine, comment: Some("what it is".into()) }
 }
 
-fn table() -> TableDefinition {
+pub(crate) fn table() -> TableDefinition {
     TableDefinition {
         name: "fact_day".to_owned(),
         columns: vec![
@@ -32,7 +33,7 @@ fn table() -> TableDefinition {
     }
 }
 
-type Row = (&'static str, i32, i64, Option<i128>, Option<&'static str>);
+pub(crate) type Row = (&'static str, i32, i64, Option<i128>, Option<&'static str>);
 
 fn rows(rows: &[Row]) -> RecordBatch {
     let revenue = Decimal128Array::from_iter(rows.iter().map(|row| row.3));
@@ -46,7 +47,7 @@ fn rows(rows: &[Row]) -> RecordBatch {
     RecordBatch::try_new(table().schema(), columns).unwrap()
 }
 
-fn publication(mode: LoadMode, expected: Option<i64>, sequence: i64) -> Publication {
+pub(crate) fn publication(mode: LoadMode, expected: Option<i64>, sequence: i64) -> Publication {
     Publication {
         mode,
         expected,
@@ -74,17 +75,19 @@ fn publication(mode: LoadMode, expected: Option<i64>, sequence: i64) -> Publicat
     }
 }
 
-async fn load(
+pub(crate) async fn load(
     warehouse: &dyn Warehouse,
     staged: &[Row],
     publication: Publication,
 ) -> Result<u64, questlake_engine::stores::error::StoreError> {
-    let mut load = warehouse.begin_load(&table()).await?;
-    load.write(rows(staged)).await?;
+    let mut load = warehouse.begin_load(&table(), &publication.mode).await?;
+    if !staged.is_empty() {
+        load.write(rows(staged)).await?;
+    }
     Ok(load.publish(publication).await?.rows_staged)
 }
 
-async fn select(warehouse: &dyn Warehouse, condition: &str) -> String {
+pub(crate) async fn select(warehouse: &dyn Warehouse, condition: &str) -> String {
     let session = SessionContext::new();
     session.register_table("t", warehouse.table(&table())).unwrap();
     let sql =
@@ -115,6 +118,8 @@ pub(crate) async fn suite(warehouse: &dyn Warehouse) {
     loads_are_fenced(warehouse).await;
     bad_rows_are_named(warehouse).await;
     partitions_are_replaced(warehouse).await;
+    appends_are_marked(warehouse).await;
+    runs_are_remembered(warehouse).await;
     columns_are_added(warehouse).await;
     let _lock = warehouse.lock("pipeline").await.unwrap();
     assert!(warehouse.lock("pipeline").await.is_err());
@@ -167,7 +172,7 @@ async fn loads_are_fenced(warehouse: &dyn Warehouse) {
         load(warehouse, &[("z", 1, 1, None, None)], publication(LoadMode::Upsert, Some(1), 3));
     assert!(late.await.unwrap_err().is_fenced());
     // A load that is dropped leaves nothing behind.
-    let mut dropped = warehouse.begin_load(&table()).await.unwrap();
+    let mut dropped = warehouse.begin_load(&table(), &LoadMode::Upsert).await.unwrap();
     dropped.write(rows(&[("z", 1, 1, None, None)])).await.unwrap();
     drop(dropped);
     assert_eq!(select(warehouse, "").await, before);
@@ -176,12 +181,80 @@ async fn loads_are_fenced(warehouse: &dyn Warehouse) {
     assert_eq!((progress[0].ledger_sequence, progress[0].definition_hash), (2, u64::MAX));
 }
 
+/// A row may be refused when it is staged or when it is published.
 async fn bad_rows_are_named(warehouse: &dyn Warehouse) {
-    let mut twice = warehouse.begin_load(&table()).await.unwrap();
-    let error =
-        twice.write(rows(&[("q", 1, 1, None, None), ("q", 2, 1, None, None)])).await.unwrap_err();
-    assert_eq!(error.kind, StoreErrorKind::InvalidData);
-    assert!(error.to_string().contains("player_id = q"), "{error}");
+    let before = select(warehouse, "").await;
+    let twice: [Row; 2] = [("q", 1, 1, None, None), ("q", 2, 1, None, None)];
+    let modes = [LoadMode::Upsert, LoadMode::Append, LoadMode::ReplacePartitions([1, 2].into())];
+    for mode in modes {
+        let refused = load(warehouse, &twice, publication(mode.clone(), Some(2), 3)).await;
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::InvalidData, "{mode:?}: {error}");
+        assert!(error.to_string().contains("player_id = q"), "{mode:?}: {error}");
+    }
+    assert_eq!(select(warehouse, "").await, before);
+    assert_eq!(warehouse.progress().await.unwrap()[0].ledger_sequence, 2);
+}
+
+/// Appended rows mark their days, and those that have passed without any.
+async fn appends_are_marked(warehouse: &dyn Warehouse) {
+    let first: [Row; 1] = [("a", 100, 1, None, Some("ios"))];
+    load(warehouse, &first, publication(LoadMode::ReplaceAll, None, 1)).await.unwrap();
+    forget_marks(warehouse).await;
+    let more: [Row; 2] = [("b", 98, 1, None, None), ("c", 103, 1, None, None)];
+    load(warehouse, &more, publication(LoadMode::Append, Some(1), 2)).await.unwrap();
+    assert_eq!(stale(warehouse, "mart").await, [98, 100, 101, 102, 103].map(Some).into());
+    assert_eq!(stale(warehouse, "total").await, [None].into());
+    forget_marks(warehouse).await;
+    load(warehouse, &[], publication(LoadMode::Append, Some(2), 3)).await.unwrap();
+    assert_eq!(stale(warehouse, "mart").await, BTreeSet::new());
+    assert_eq!(stale(warehouse, "total").await, BTreeSet::new());
+    load(warehouse, &[], publication(LoadMode::ReplaceAll, Some(3), 4)).await.unwrap();
+    forget_marks(warehouse).await;
+    load(warehouse, &first, publication(LoadMode::ReplaceAll, Some(4), 5)).await.unwrap();
+    assert_eq!(stale(warehouse, "mart").await, [Some(100)].into(), "of a table that was empty");
+    let expected = "a 1970-04-11 1  ios";
+    assert_eq!(select(warehouse, "").await, expected);
+    warehouse.forget_models_except(&[]).await.unwrap();
+    load(warehouse, &[], publication(LoadMode::ReplaceAll, None, 1)).await.unwrap();
+    warehouse.forget_models_except(&[]).await.unwrap();
+}
+
+/// Publishes both consumers as having mended all that is stale.
+async fn forget_marks(warehouse: &dyn Warehouse) {
+    let marks = warehouse.stale_marks().await.unwrap();
+    let mended_through = marks.last().map_or(0, |mark| mark.sequence);
+    for consumer in ["mart", "total"] {
+        let progress = warehouse.progress().await.unwrap();
+        let known = progress.iter().find(|progress| progress.model == consumer);
+        let mut mended = publication(
+            LoadMode::ReplacePartitions(BTreeSet::new()),
+            known.map(|known| known.ledger_sequence),
+            1,
+        );
+        mended.progress.model = consumer.to_owned();
+        mended.mended_through = mended_through;
+        mended.watches.clear();
+        load(warehouse, &[], mended).await.unwrap();
+    }
+    assert_eq!(warehouse.stale_marks().await.unwrap(), []);
+}
+
+async fn runs_are_remembered(warehouse: &dyn Warehouse) {
+    let run = |model: &str, error: Option<&str>| RunRecord {
+        started_at: 1_767_225_600_123,
+        finished_at: 1_767_225_601_456,
+        model: model.to_owned(),
+        state: "loaded".to_owned(),
+        mode: "upsert".to_owned(),
+        rows: 7,
+        error: error.map(str::to_owned),
+    };
+    let both = [run("first", None), run("second", Some("why"))];
+    warehouse.record_runs(&both).await.unwrap();
+    let [first, second] = both;
+    assert_eq!(warehouse.runs(2).await.unwrap(), [second, first]);
+    assert_eq!(warehouse.runs(1).await.unwrap().len(), 1);
 }
 
 async fn partitions_are_replaced(warehouse: &dyn Warehouse) {

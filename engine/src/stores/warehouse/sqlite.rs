@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{Load, ModelProgress, RunRecord, StaleMark, TableDefinition, Warehouse};
+use super::{Load, LoadMode, ModelProgress, RunRecord, StaleMark, TableDefinition, Warehouse};
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
 use crate::stores::sqlite::{SqliteDatabase, run_blocking};
 use load::SqliteLoad;
@@ -98,7 +98,12 @@ impl Warehouse for SqliteWarehouse {
         .await
     }
 
-    async fn begin_load(&self, table: &TableDefinition) -> StoreResult<Box<dyn Load>> {
+    async fn begin_load(
+        &self,
+        table: &TableDefinition,
+        _mode: &LoadMode,
+    ) -> StoreResult<Box<dyn Load>> {
+        // Rows are staged whatever becomes of them: an insert from one table into another is cheap.
         let (database, definition) = (self.database.clone(), table.clone());
         let load = run_blocking(self.database.store(), "begin a load", move || {
             SqliteLoad::begin(database, definition)

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 
@@ -16,6 +15,9 @@ use super::{existing_columns, has_same_columns};
 use crate::failpoint;
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
 use crate::stores::sqlite::{SqliteDatabase, run_blocking};
+use crate::stores::warehouse::key::{
+    DUPLICATE_ADVICE, NULL_ADVICE, describe_key, duplicate_key, null_in_key,
+};
 use crate::stores::warehouse::{
     Load, LoadMode, LoadOutcome, ModelProgress, Publication, TableDefinition,
 };
@@ -137,31 +139,12 @@ fn stage_error(
     }
     let key = describe_key(table, rows, row);
     let (what, advice) = if error.to_string().contains("NOT NULL") {
-        (
-            format!("a row has NULL in the key ({key})"),
-            "a key cannot be NULL: filter such rows out or use coalesce(column, 'unknown')",
-        )
+        (null_in_key(&key), NULL_ADVICE)
     } else {
-        (
-            format!("the model gives more than one row for the key ({key})"),
-            "group by the key, or add the columns that tell these rows apart to the key",
-        )
+        (duplicate_key(&key), DUPLICATE_ADVICE)
     };
     StoreError::new(database.store(), operation, StoreErrorKind::InvalidData, what)
         .with_advice(advice)
-}
-
-fn describe_key(table: &TableDefinition, rows: &RecordBatch, row: usize) -> String {
-    let options = FormatOptions::new().with_null("NULL");
-    let mut parts = Vec::new();
-    for key in &table.key {
-        let value = rows
-            .column_by_name(key)
-            .and_then(|column| ArrayFormatter::try_new(column, &options).ok())
-            .map_or_else(String::new, |formatter| formatter.value(row).to_string());
-        parts.push(format!("{key} = {value}"));
-    }
-    parts.join(", ")
 }
 
 fn publish(
