@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::object_url::{HdfsUrl, S3Url};
+
 /// Where a store is. The URL's scheme picks the kind of store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum StoreUrl {
@@ -10,6 +12,10 @@ pub enum StoreUrl {
     Sqlite(PathBuf),
     /// `file://…`: files under this local folder. The path is absolute.
     File(PathBuf),
+    /// `hdfs://…`: files under this folder of HDFS.
+    Hdfs(HdfsUrl),
+    /// `s3://…`: files under this folder of a bucket.
+    S3(S3Url),
 }
 
 impl fmt::Display for StoreUrl {
@@ -17,6 +23,8 @@ impl fmt::Display for StoreUrl {
         match self {
             Self::Sqlite(path) => write!(formatter, "sqlite://{}", path.display()),
             Self::File(path) => write!(formatter, "file://{}", path.display()),
+            Self::Hdfs(url) => write!(formatter, "{url}"),
+            Self::S3(url) => write!(formatter, "{url}"),
         }
     }
 }
@@ -31,6 +39,13 @@ pub(super) enum StoreUrlError {
 }
 
 impl StoreUrl {
+    /// A folder of HDFS, from the whole URL; the error says what is wrong with it.
+    pub fn hdfs(text: &str) -> Result<Self, String> {
+        let location = text.strip_prefix("hdfs://");
+        let location = location.ok_or_else(|| "it does not begin with `hdfs://`".to_string())?;
+        HdfsUrl::parse(location).map(Self::Hdfs)
+    }
+
     /// Reads a URL whose scheme is one of `schemes`; a relative path starts at `data`.
     pub(super) fn parse(text: &str, schemes: &[&str], data: &Path) -> Result<Self, StoreUrlError> {
         let malformed = |reason: String| Err(StoreUrlError::Malformed(reason));
@@ -44,6 +59,11 @@ impl StoreUrl {
         }
         if location.trim().is_empty() {
             return malformed(format!("a path is missing behind `{scheme}://`"));
+        }
+        match scheme {
+            "hdfs" => return Self::hdfs(text).map_err(StoreUrlError::Malformed),
+            "s3" => return S3Url::parse(location).map(Self::S3).map_err(StoreUrlError::Malformed),
+            _ => {}
         }
         if location.contains(['?', '#']) {
             return malformed("`?` and `#` have no meaning in the URL of a file".to_string());
