@@ -3,7 +3,7 @@
 //! | trait | embedded | holds |
 //! |---|---|---|
 //! | [`hot::HotStore`] | SQLite | raw documents by event and player; the dedup index |
-//! | [`landing::Landing`] | local files | sealed Arrow segments |
+//! | [`landing::Landing`] | local files; HDFS, S3 | sealed Arrow segments |
 //! | [`ledger::Ledger`] | SQLite, in the warehouse file | positions, segments, accounting, quarantine |
 //! | [`warehouse::Warehouse`] | SQLite | the star schema and each model's progress |
 //!
@@ -14,6 +14,8 @@ pub mod error;
 pub mod hot;
 pub mod landing;
 pub mod ledger;
+mod objects;
+pub mod retry;
 pub mod sqlite;
 pub mod warehouse;
 
@@ -46,15 +48,13 @@ impl Stores {
         let database = warehouse::sqlite::SqliteWarehouse::open_database(path)?;
         let ledger = ledger::sqlite::SqliteLedger::open(database.clone())?;
         let warehouse = warehouse::sqlite::SqliteWarehouse::open(database)?;
-        let landing = match &stores.landing {
-            StoreUrl::File(path) => landing::local::LocalLanding::open(path)?,
-            other => return Err(wrong_scheme("stores.landing", other, "file://")),
-        };
-        let archive = archive::Archive::open(&stores.archive)?;
+        let spool = &settings.engine.spill_dir;
+        let landing = landing::open(&stores.landing, spool)?;
+        let archive = archive::Archive::open(&stores.archive, spool)?;
         Ok(Self {
             archive,
             hot: Arc::new(hot),
-            landing: Arc::new(landing),
+            landing,
             ledger: Arc::new(ledger),
             warehouse: Arc::new(warehouse),
         })
