@@ -12,6 +12,7 @@
 mod error;
 mod file;
 mod layers;
+mod object_url;
 mod render;
 mod server_url;
 mod store_url;
@@ -25,6 +26,7 @@ mod values;
 pub use error::{SettingError, SettingsErrors};
 pub use layers::{LoadOptions, SettingOrigin, process_environment};
 pub use server_url::ServerUrl;
+pub use object_url::{HdfsUrl, S3Url};
 pub use store_url::{StoreUrl, mask_url};
 pub use table::{DefaultFolder, SettingKind, SettingSpec, settings_table};
 pub use typed::{

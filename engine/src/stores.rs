@@ -3,7 +3,7 @@
 //! | trait | embedded | server | holds |
 //! |---|---|---|---|
 //! | [`hot::HotStore`] | SQLite | MongoDB | raw documents by event and player; the dedup index |
-//! | [`landing::Landing`] | local files | | sealed Arrow segments |
+//! | [`landing::Landing`] | local files | HDFS, S3 | sealed Arrow segments |
 //! | [`ledger::Ledger`] | SQLite | PostgreSQL | positions, segments, accounting, quarantine |
 //! | [`warehouse::Warehouse`] | SQLite | PostgreSQL | the star schema and each model's progress |
 //! | [`cache::Cache`] | this process's memory | Redis | answers that were computed before |
@@ -18,6 +18,7 @@ pub mod error;
 pub mod hot;
 pub mod landing;
 pub mod ledger;
+mod objects;
 pub mod postgres;
 pub mod retry;
 pub mod sqlite;
@@ -53,12 +54,10 @@ impl Stores {
         let hot = open_hot(&stores.hot)?;
         let cache = open_cache(settings)?;
         let (ledger, warehouse) = open_warehouse(&stores.warehouse)?;
-        let landing = match &stores.landing {
-            StoreUrl::File(path) => landing::local::LocalLanding::open(path)?,
-            other => return Err(wrong_scheme("stores.landing", other, "file://")),
-        };
-        let archive = archive::Archive::open(&stores.archive)?;
-        Ok(Self { archive, cache, hot, landing: Arc::new(landing), ledger, warehouse })
+        let spool = &settings.engine.spill_dir;
+        let landing = landing::open(&stores.landing, spool)?;
+        let archive = archive::Archive::open(&stores.archive, spool)?;
+        Ok(Self { archive, cache, hot, landing, ledger, warehouse })
     }
 }
 

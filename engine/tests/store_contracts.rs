@@ -4,6 +4,10 @@
 
 #[path = "store_contracts/cache.rs"]
 mod cache;
+#[path = "store_contracts/hdfs.rs"]
+mod hdfs;
+#[path = "store_contracts/hdfs_faults.rs"]
+mod hdfs_faults;
 #[path = "store_contracts/hot.rs"]
 mod hot;
 #[path = "store_contracts/landing.rs"]
@@ -52,7 +56,12 @@ mod embedded {
     #[tokio::test]
     async fn landing_store() {
         let folder = tempfile::tempdir().unwrap();
-        landing::suite(&LocalLanding::open(folder.path()).unwrap()).await;
+        let store = LocalLanding::open(folder.path()).unwrap();
+        landing::suite(&store).await;
+        landing::large_files(&store).await;
+        landing::writers_of_one_name(&store, &LocalLanding::open(folder.path()).unwrap()).await;
+        std::fs::write(folder.path().join(".tmp/begun"), "half").unwrap();
+        landing::unfinished_files(&store).await;
     }
 
     #[tokio::test]

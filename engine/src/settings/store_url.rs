@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::object_url::{HdfsUrl, S3Url};
 use super::server_url::ServerUrl;
 use crate::stores::postgres::check_url;
 
@@ -22,6 +23,10 @@ pub enum StoreUrl {
     Postgres(ServerUrl),
     /// `memory:`: in this process.
     Memory,
+    /// `hdfs://…`: files under this folder of HDFS.
+    Hdfs(HdfsUrl),
+    /// `s3://…`: files under this folder of a bucket.
+    S3(S3Url),
 }
 
 impl fmt::Display for StoreUrl {
@@ -29,9 +34,10 @@ impl fmt::Display for StoreUrl {
         match self {
             Self::Sqlite(path) => write!(formatter, "sqlite://{}", path.display()),
             Self::File(path) => write!(formatter, "file://{}", path.display()),
-            Self::MongoDb(url) | Self::Redis(url) => write!(formatter, "{url}"),
-            Self::Postgres(url) => write!(formatter, "{url}"),
+            Self::MongoDb(url) | Self::Redis(url) | Self::Postgres(url) => write!(formatter, "{url}"),
             Self::Memory => formatter.write_str(MEMORY),
+            Self::Hdfs(url) => write!(formatter, "{url}"),
+            Self::S3(url) => write!(formatter, "{url}"),
         }
     }
 }
@@ -46,6 +52,13 @@ pub(super) enum StoreUrlError {
 }
 
 impl StoreUrl {
+    /// A folder of HDFS, from the whole URL; the error says what is wrong with it.
+    pub fn hdfs(text: &str) -> Result<Self, String> {
+        let location = text.strip_prefix("hdfs://");
+        let location = location.ok_or_else(|| "it does not begin with `hdfs://`".to_string())?;
+        HdfsUrl::parse(location).map(Self::Hdfs)
+    }
+
     /// Reads a URL whose scheme is one of `schemes`; a relative path starts at `data`.
     pub(super) fn parse(text: &str, schemes: &[&str], data: &Path) -> Result<Self, StoreUrlError> {
         let malformed = |reason: String| Err(StoreUrlError::Malformed(reason));
@@ -73,6 +86,8 @@ impl StoreUrl {
                     Err(reason) => malformed(reason),
                 };
             }
+            "hdfs" => return Self::hdfs(text).map_err(StoreUrlError::Malformed),
+            "s3" => return S3Url::parse(location).map(Self::S3).map_err(StoreUrlError::Malformed),
             _ => {}
         }
         if location.contains(['?', '#']) {

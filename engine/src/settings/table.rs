@@ -162,14 +162,14 @@ const SETTINGS: &[SettingSpec] = &[
     },
     SettingSpec {
         name: "stores.landing",
-        kind: SettingKind::Store { schemes: &["file"] },
+        kind: SettingKind::Store { schemes: &["file", "hdfs", "s3"] },
         default: "file://landing",
         help: "Landing: every event as Arrow segments",
-        example: "file://landing",
+        example: "hdfs://namenode:8020/questlake/landing",
     },
     SettingSpec {
         name: "stores.archive",
-        kind: SettingKind::Store { schemes: &["file"] },
+        kind: SettingKind::Store { schemes: &["file", "hdfs", "s3"] },
         default: "file://archive",
         help: "Archive: old events as Delta tables of Parquet, one per event type",
         example: "file:///srv/questlake/archive",

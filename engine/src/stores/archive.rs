@@ -21,18 +21,20 @@ mod properties;
 mod scan;
 mod schema;
 mod statistics;
-mod store;
 mod table;
 mod vacuum;
 mod verify;
 mod writer;
 
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
+use std::path::Path as LocalPath;
 use std::sync::{Arc, Mutex};
 
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -58,13 +60,10 @@ pub use vacuum::VacuumReport;
 
 use crate::project::contract::EventContract;
 use crate::settings::StoreUrl;
-use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
+use crate::stores::error::StoreResult;
+use crate::stores::objects::{self, ObjectFolder};
 use commit::{Attempt, Change, MAX_ATTEMPTS, attempt};
 use error::failed;
-use store::ArchiveStore;
-
-/// Ending of a file that is not whole yet.
-const STAGED_SUFFIX: &str = ".tmp";
 
 /// About this many bytes end a data file. Files of this size are read by many threads at once, and
 /// a year of them is a few hundred entries in a table's log.
@@ -95,30 +94,17 @@ struct KnownFiles {
 }
 
 impl Archive {
-    /// Opens the archive at this URL. Its folder is created with the first table.
-    pub fn open(url: &StoreUrl) -> StoreResult<Self> {
+    /// Opens the archive at this URL. Its folder is created with the first table. `spool` is a local
+    /// folder for what cannot be sent at once.
+    pub fn open(url: &StoreUrl, spool: &LocalPath) -> StoreResult<Self> {
         let name = format!("archive ({url})");
-        let StoreUrl::File(folder) = url else {
-            return Err(StoreError::new(
-                name,
-                "open the archive",
-                StoreErrorKind::Incompatible,
-                format!("{url} has another scheme than file://"),
-            ));
-        };
-        let root = Path::from_absolute_path(folder)
+        let ObjectFolder { store, root, url } = objects::open(&name, url, spool)?;
+        // Not the folder's own URL, which sessions may know as another store.
+        let scan_url = ObjectStoreUrl::parse("questlake-archive://store")
             .map_err(|error| failed(&name, "open the archive", error))?;
-        let location = Url::from_directory_path(folder).map_err(|()| {
-            let reason = format!("{} is not an absolute path", folder.display());
-            failed(&name, "open the archive", ArchiveError::Unsuitable(reason))
-        })?;
-        // Not `file://`, which sessions may know as another store.
-        let scan_url = ObjectStoreUrl::parse("questlake-archive://local")
-            .map_err(|error| failed(&name, "open the archive", error))?;
-        let store = Arc::new(ArchiveStore::local());
         let target_bytes = TARGET_FILE_BYTES;
         let known_files = Arc::default();
-        Ok(Self { name, store, root, url: location, scan_url, target_bytes, known_files })
+        Ok(Self { name, store, root, url, scan_url, target_bytes, known_files })
     }
 
     /// The archive as a person knows it.

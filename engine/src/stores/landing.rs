@@ -4,16 +4,33 @@
 //! that nobody reads.
 
 pub mod local;
+pub mod objects;
 pub mod segment;
 
 use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::buffer::Buffer;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::error::StoreResult;
+use super::error::{StoreError, StoreErrorKind, StoreResult};
+use crate::failpoint;
+use crate::settings::StoreUrl;
+
+/// Opens the landing at this URL. `spool` is a local folder for what cannot be sent at once.
+pub fn open(url: &StoreUrl, spool: &Path) -> StoreResult<Arc<dyn Landing>> {
+    match url {
+        StoreUrl::File(folder) => Ok(Arc::new(local::LocalLanding::open(folder)?)),
+        other => Ok(Arc::new(objects::ObjectLanding::open(other, spool)?)),
+    }
+}
+
+/// What to do about a segment that is not as the ledger has it.
+const RESTORE: &str =
+    "the ledger lists this file but it is missing or short; restore it from a backup";
 
 /// Where segments lie. Names are relative paths of letters, digits, `-`, `_`, `.` and `/` only.
 #[async_trait]
@@ -38,4 +55,10 @@ pub trait Landing: Send + Sync {
 
     /// How messages name this store.
     fn name(&self) -> String;
+}
+
+fn pass(store: &str, failpoint: &'static str) -> StoreResult<()> {
+    failpoint::pass(failpoint).map_err(|failure| {
+        StoreError::new(store, "seal a segment", StoreErrorKind::Unavailable, failure)
+    })
 }

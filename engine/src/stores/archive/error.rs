@@ -7,6 +7,7 @@ use deltalake_core::{DeltaTableError, ObjectStoreError};
 use parquet::errors::ParquetError;
 
 use crate::stores::error::{StoreError, StoreErrorKind};
+use crate::stores::objects::meaning_of;
 
 /// Why the archive is not as it has to be.
 #[derive(Debug, thiserror::Error)]
@@ -81,20 +82,11 @@ fn classify(error: &(dyn Error + 'static)) -> (StoreErrorKind, Option<&'static s
         if let Some(error) = error.downcast_ref::<StoreError>() {
             return (error.kind, None);
         }
+        if let Some((kind, advice)) = meaning_of(error) {
+            return (kind, advice.or((kind == StoreErrorKind::Corrupt).then_some(RESTORE)));
+        }
         if let Some(error) = error.downcast_ref::<std::io::Error>() {
             return classify_io(error.kind());
-        }
-        match error.downcast_ref::<ObjectStoreError>() {
-            Some(ObjectStoreError::NotFound { .. }) => {
-                return (StoreErrorKind::Corrupt, Some(RESTORE));
-            }
-            Some(ObjectStoreError::PermissionDenied { .. }) => {
-                return (
-                    StoreErrorKind::Unavailable,
-                    Some("check the owner and permissions of the archive"),
-                );
-            }
-            _ => {}
         }
         if let Some(DataFusionError::ResourcesExhausted(_)) = error.downcast_ref() {
             return (StoreErrorKind::Unavailable, Some("raise engine.memory_limit"));

@@ -26,10 +26,27 @@ use crate::settings::StoreUrl;
 /// 2026-01-31.
 pub(super) const DAY: i32 = 20_484;
 
-/// An archive in a folder of its own.
-pub(super) fn archive() -> (tempfile::TempDir, Archive) {
+/// An archive in a local folder of its own.
+pub(super) fn local_archive() -> (tempfile::TempDir, Archive) {
     let folder = tempfile::tempdir().unwrap();
-    let archive = Archive::open(&StoreUrl::File(folder.path().join("archive"))).unwrap();
+    let url = StoreUrl::File(folder.path().join("archive"));
+    let archive = Archive::open(&url, folder.path()).unwrap();
+    (folder, archive)
+}
+
+/// An archive in a folder of its own on HDFS, and the local folder for what it has still to send.
+pub(super) fn hdfs_archive() -> (tempfile::TempDir, Archive) {
+    let variable = "QUESTLAKE_TEST_HDFS_URL";
+    let missing = |_| {
+        format!(
+            "{variable} is not set: run `make services`, then take the variables of \
+             `scripts/services.sh env`"
+        )
+    };
+    let cluster = std::env::var(variable).map_err(missing).unwrap();
+    let url = format!("{cluster}/questlake-test/{}/archive", uuid::Uuid::new_v4());
+    let folder = tempfile::tempdir().unwrap();
+    let archive = Archive::open(&StoreUrl::hdfs(&url).unwrap(), folder.path()).unwrap();
     (folder, archive)
 }
 
@@ -179,9 +196,4 @@ pub(super) fn by_event(rows: &RecordBatch) -> RecordBatch {
     assert_eq!(ids.data_type(), &DataType::Utf8);
     let order = sort_to_indices(ids, None, None).unwrap();
     take_record_batch(rows, &order).unwrap()
-}
-
-/// The local path of a file.
-pub(super) fn local_path(file: &ArchiveFile) -> std::path::PathBuf {
-    std::path::Path::new("/").join(file.location.as_ref())
 }

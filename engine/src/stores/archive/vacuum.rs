@@ -7,11 +7,11 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
-use super::STAGED_SUFFIX;
 use super::error::failed;
 use super::table::ArchiveTable;
 use crate::clock::now_millis;
 use crate::stores::error::StoreResult;
+use crate::stores::objects::STAGED_SUFFIX;
 
 /// Folder of a table's log.
 const LOG_FOLDER: &str = "_delta_log";

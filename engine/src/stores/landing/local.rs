@@ -9,9 +9,9 @@ use std::time::Duration;
 use arrow::buffer::Buffer;
 use async_trait::async_trait;
 use bytes::Bytes;
+use uuid::Uuid;
 
-use super::Landing;
-use crate::failpoint;
+use super::{Landing, RESTORE, pass};
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
 use crate::stores::sqlite::run_blocking;
 
@@ -41,7 +41,9 @@ impl LocalLanding {
 
     fn seal_blocking(&self, name: &str, parts: &[Bytes]) -> StoreResult<()> {
         let target = self.root.join(name);
-        let temporary = self.root.join(TEMPORARY).join(name.replace('/', "_"));
+        // Of its own, whoever else may write the same name.
+        let temporary = format!("{}.{}", name.replace('/', "_"), Uuid::new_v4());
+        let temporary = self.root.join(TEMPORARY).join(temporary);
         let write = || -> std::io::Result<()> {
             let mut file =
                 OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
@@ -88,9 +90,7 @@ impl LocalLanding {
                 StoreErrorKind::Corrupt,
                 error,
             )
-            .with_advice(
-                "the ledger lists this file but it is missing or short; restore it from a backup",
-            ),
+            .with_advice(RESTORE),
             _ => self.error(format!("read segment {name}"), error),
         })
     }
@@ -111,12 +111,6 @@ fn create_folders_durably(root: &Path, folder: &Path) -> std::io::Result<()> {
         parent = path.parent();
     }
     Ok(())
-}
-
-fn pass(store: &str, failpoint: &'static str) -> StoreResult<()> {
-    failpoint::pass(failpoint).map_err(|failure| {
-        StoreError::new(store, "seal a segment", StoreErrorKind::Unavailable, failure)
-    })
 }
 
 #[async_trait]

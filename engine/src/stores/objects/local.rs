@@ -99,7 +99,7 @@ impl MultipartUpload for LocalUpload {
 fn stage(path: &Path) -> Result<(PathBuf, File)> {
     let folder = path.parent().unwrap_or(path);
     create_folders(folder).map_err(|error| failure(folder, error))?;
-    let staged = folder.join(format!(".{}{}", Uuid::new_v4(), super::super::STAGED_SUFFIX));
+    let staged = folder.join(format!(".{}{}", Uuid::new_v4(), super::STAGED_SUFFIX));
     let file = File::create_new(&staged).map_err(|error| failure(&staged, error))?;
     Ok((staged, file))
 }

@@ -1,8 +1,4 @@
-//! The object store under the archive: every call ends, and what it has written lasts.
-//!
-//! The Delta log, checkpoints and data files all go through here, whoever writes them.
-
-mod local;
+//! Stores of the `object_store` crate whose every call ends, and whose files last.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,66 +16,76 @@ use object_store::{
     UploadPart,
 };
 
-use local::LocalUpload;
+use super::local::{self, LocalUpload};
 
-/// Longest wait for one call to the store, or for the next part of an answer.
-pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest wait for one call to the local file system, or for the next part of an answer.
+const LOCAL_LIMIT: Duration = Duration::from_secs(60);
+
+/// The same for a store that makes its requests again by itself: longer than it does so.
+const REMOTE_LIMIT: Duration = Duration::from_secs(180);
 
 /// A store whose calls are bounded in time; local files are synced before a call returns.
 #[derive(Debug)]
-pub(super) struct ArchiveStore {
+pub(super) struct BoundedStore {
     inner: Arc<dyn ObjectStore>,
     /// Set for `file://`, whose writes `object_store` leaves in the page cache.
     local: Option<LocalFileSystem>,
+    limit: Duration,
 }
 
-/// A call took longer than [`CALL_TIMEOUT`].
+/// A call took longer than it may.
 #[derive(Debug, thiserror::Error)]
-#[error("no answer within {} seconds", CALL_TIMEOUT.as_secs())]
-struct TimedOut;
+#[error("no answer within {} seconds", .0.as_secs())]
+struct TimedOut(Duration);
 
-impl ArchiveStore {
+impl BoundedStore {
     /// The local file system.
     pub(super) fn local() -> Self {
         let local = LocalFileSystem::new();
-        Self { inner: Arc::new(local.clone()), local: Some(local) }
+        Self { inner: Arc::new(local.clone()), local: Some(local), limit: LOCAL_LIMIT }
+    }
+
+    /// A store behind a network.
+    pub(super) fn remote(store: impl ObjectStore) -> Self {
+        Self { inner: Arc::new(store), local: None, limit: REMOTE_LIMIT }
     }
 }
 
-impl std::fmt::Display for ArchiveStore {
+impl std::fmt::Display for BoundedStore {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "ArchiveStore({})", self.inner)
+        write!(formatter, "BoundedStore({})", self.inner)
     }
 }
 
-async fn bounded<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
-    match tokio::time::timeout(CALL_TIMEOUT, call).await {
+async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
+    match tokio::time::timeout(limit, call).await {
         Ok(result) => result,
-        Err(_) => Err(timed_out()),
+        Err(_) => Err(timed_out(limit)),
     }
 }
 
-fn timed_out() -> object_store::Error {
-    object_store::Error::Generic { store: "archive", source: Box::new(TimedOut) }
+fn timed_out(limit: Duration) -> object_store::Error {
+    object_store::Error::Generic { store: "store", source: Box::new(TimedOut(limit)) }
 }
 
 /// The stream with a bounded wait for each item; it ends with the first time-out.
 fn bounded_stream<T: Send + 'static>(
+    limit: Duration,
     stream: BoxStream<'static, Result<T>>,
 ) -> BoxStream<'static, Result<T>> {
-    futures::stream::unfold(Some(stream), |stream| async {
+    futures::stream::unfold(Some(stream), move |stream| async move {
         let mut stream = stream?;
-        match tokio::time::timeout(CALL_TIMEOUT, stream.next()).await {
+        match tokio::time::timeout(limit, stream.next()).await {
             Ok(Some(item)) => Some((item, Some(stream))),
             Ok(None) => None,
-            Err(_) => Some((Err(timed_out()), None)),
+            Err(_) => Some((Err(timed_out(limit)), None)),
         }
     })
     .boxed()
 }
 
 #[async_trait]
-impl ObjectStore for ArchiveStore {
+impl ObjectStore for BoundedStore {
     async fn put_opts(
         &self,
         location: &Path,
@@ -89,9 +95,9 @@ impl ObjectStore for ArchiveStore {
         match &self.local {
             Some(local) => {
                 let path = local.path_to_filesystem(location)?;
-                bounded(local::put(path, payload, options.mode)).await
+                bounded(self.limit, local::put(path, payload, options.mode)).await
             }
-            None => bounded(self.inner.put_opts(location, payload, options)).await,
+            None => bounded(self.limit, self.inner.put_opts(location, payload, options)).await,
         }
     }
 
@@ -103,35 +109,37 @@ impl ObjectStore for ArchiveStore {
         let upload: Box<dyn MultipartUpload> = match &self.local {
             Some(local) => {
                 let path = local.path_to_filesystem(location)?;
-                Box::new(bounded(LocalUpload::create(path)).await?)
+                Box::new(bounded(self.limit, LocalUpload::create(path)).await?)
             }
-            None => bounded(self.inner.put_multipart_opts(location, options)).await?,
+            None => bounded(self.limit, self.inner.put_multipart_opts(location, options)).await?,
         };
-        Ok(Box::new(BoundedUpload(upload)))
+        Ok(Box::new(BoundedUpload { upload, limit: self.limit }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let mut result = bounded(self.inner.get_opts(location, options)).await?;
+        let mut result = bounded(self.limit, self.inner.get_opts(location, options)).await?;
         result.payload = match result.payload {
-            GetResultPayload::Stream(stream) => GetResultPayload::Stream(bounded_stream(stream)),
+            GetResultPayload::Stream(stream) => {
+                GetResultPayload::Stream(bounded_stream(self.limit, stream))
+            }
             file => file,
         };
         Ok(result)
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        bounded(self.inner.get_ranges(location, ranges)).await
+        bounded(self.limit, self.inner.get_ranges(location, ranges)).await
     }
 
     fn delete_stream(
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        bounded_stream(self.inner.delete_stream(locations))
+        bounded_stream(self.limit, self.inner.delete_stream(locations))
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        bounded_stream(self.inner.list(prefix))
+        bounded_stream(self.limit, self.inner.list(prefix))
     }
 
     fn list_with_offset(
@@ -139,38 +147,41 @@ impl ObjectStore for ArchiveStore {
         prefix: Option<&Path>,
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        bounded_stream(self.inner.list_with_offset(prefix, offset))
+        bounded_stream(self.limit, self.inner.list_with_offset(prefix, offset))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        bounded(self.inner.list_with_delimiter(prefix)).await
+        bounded(self.limit, self.inner.list_with_delimiter(prefix)).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        bounded(self.inner.copy_opts(from, to, options)).await
+        bounded(self.limit, self.inner.copy_opts(from, to, options)).await
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
-        bounded(self.inner.rename_opts(from, to, options)).await
+        bounded(self.limit, self.inner.rename_opts(from, to, options)).await
     }
 }
 
 /// An upload whose parts and end are bounded in time.
 #[derive(Debug)]
-struct BoundedUpload(Box<dyn MultipartUpload>);
+struct BoundedUpload {
+    upload: Box<dyn MultipartUpload>,
+    limit: Duration,
+}
 
 #[async_trait]
 impl MultipartUpload for BoundedUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        Box::pin(bounded(self.0.put_part(data)))
+        Box::pin(bounded(self.limit, self.upload.put_part(data)))
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        bounded(self.0.complete()).await
+        bounded(self.limit, self.upload.complete()).await
     }
 
     async fn abort(&mut self) -> Result<()> {
-        bounded(self.0.abort()).await
+        bounded(self.limit, self.upload.abort()).await
     }
 }
 
@@ -188,7 +199,7 @@ mod tests {
     #[tokio::test]
     async fn an_entry_is_written_once() {
         let folder = tempfile::tempdir().unwrap();
-        let store = ArchiveStore::local();
+        let store = BoundedStore::local();
         let entry = path(&folder, "log/entry");
         let create = PutOptions::from(PutMode::Create);
         store.put_opts(&entry, "first".into(), create.clone()).await.unwrap();
@@ -204,7 +215,7 @@ mod tests {
     #[tokio::test]
     async fn parts_of_an_upload_keep_their_order() {
         let folder = tempfile::tempdir().unwrap();
-        let store: Arc<dyn ObjectStore> = Arc::new(ArchiveStore::local());
+        let store: Arc<dyn ObjectStore> = Arc::new(BoundedStore::local());
         let file = path(&folder, "day/file");
         let mut writer = object_store::buffered::BufWriter::with_capacity(
             Arc::clone(&store),
