@@ -11,6 +11,7 @@
 
 mod error;
 mod file;
+mod kafka;
 mod layers;
 mod render;
 mod store_url;
@@ -22,6 +23,7 @@ mod units;
 mod values;
 
 pub use error::{SettingError, SettingsErrors};
+pub use kafka::{KafkaAssignor, KafkaSecurity, KafkaSettings};
 pub use layers::{LoadOptions, SettingOrigin, process_environment};
 pub use store_url::{StoreUrl, mask_url};
 pub use table::{DefaultFolder, SettingKind, SettingSpec, settings_table};
