@@ -70,11 +70,9 @@ pub(super) fn start(
         return Ok(Start::First(low));
     }
     if high < next {
-        return Err(gap(
-            low,
-            GapReason::Recreated,
-            format!("records up to {} were read, but it ends at {}", next - 1, high - 1),
-        ));
+        let end = if high > low { format!("ends at {}", high - 1) } else { "is empty".to_owned() };
+        let detail = format!("records up to {} were read, but it {end}", next - 1);
+        return Err(gap(low, GapReason::Recreated, detail));
     }
     if has_changed && next > 0 {
         return Err(gap(
