@@ -31,7 +31,7 @@ use super::watch::Pulse;
 use crate::error::IngestError;
 
 /// Longest wait for the batches under way when partitions go. The others of the group wait as long.
-const DRAIN_TIME: Duration = Duration::from_secs(60);
+const DRAIN_TIME: Duration = Duration::from_secs(120);
 
 /// What the thread that reads and its callbacks share.
 pub(super) struct Group {

@@ -9,7 +9,7 @@ use std::time::Duration;
 const FEEL_EVERY: Duration = Duration::from_secs(1);
 
 /// Times that the pulse may be missing: more than any step of the thread may take.
-const MISSING_BEATS: u32 = 180;
+const MISSING_BEATS: u32 = 300;
 
 /// Beats while a thread lives.
 #[derive(Debug, Default)]
