@@ -21,9 +21,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && install -D target/release/questlake /out/questlake
 
 FROM debian:12.11-slim AS run
-# For stores behind TLS.
+# For stores behind TLS; and what Kafka's client takes from the system.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates \
+    && apt-get install --yes --no-install-recommends ca-certificates libssl3 zlib1g \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin questlake \
     && install -d -o questlake -g questlake /var/lib/questlake
