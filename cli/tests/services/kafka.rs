@@ -96,7 +96,10 @@ fn bad_records_at_both_ends_are_quarantined_and_hold_nothing_up() {
         .take(3)
         .collect();
     let (topic, sandbox) = (Topic::create(1), Sandbox::new());
-    topic.send(0, &[&[b"not json at all"][..], &whole, &[b"", b"{\"event_id\":"]].concat());
+    let mut records: Vec<&[u8]> = vec![b"not json at all"];
+    records.extend(&whole);
+    records.extend([&b""[..], b"{\"event_id\":"]);
+    topic.send(0, &records);
     topic.take_in(&sandbox, &[]);
     let found = accounting(&sandbox);
     assert_eq!((found.lines, found.landed, found.quarantined), (6, 3, 3));
@@ -133,7 +136,7 @@ fn offsets_that_have_no_record_are_passed_over() {
 fn status_tells_the_lag_of_each_partition() {
     let _broker = use_broker();
     let (topic, sandbox) = (Topic::create(3), Sandbox::new());
-    topic.send(1, &[b"{}"; 5]);
+    topic.send(1, &[&b"{}"[..]; 5]);
     let lag = |expected: [i64; 3]| {
         let kafka = &topic.status(&sandbox).json()["kafka"];
         assert_eq!(kafka["lag"], expected.iter().sum::<i64>());
@@ -144,8 +147,8 @@ fn status_tells_the_lag_of_each_partition() {
     lag([0, 5, 0]);
     topic.take_in(&sandbox, &[]);
     lag([0, 0, 0]);
-    topic.send(1, &[b"{}"; 2]);
-    topic.send(2, &[b"{}"; 4]);
+    topic.send(1, &[&b"{}"[..]; 2]);
+    topic.send(2, &[&b"{}"[..]; 4]);
     lag([0, 2, 4]);
     let text = sandbox.run(&topic.arguments(&["status"])).stdout;
     assert!(text.contains("high watermark") && text.contains("6 records behind"), "{text}");

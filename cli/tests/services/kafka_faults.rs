@@ -92,7 +92,7 @@ fn a_topic_that_was_made_anew_stops_the_ingester() {
         topic.make(1);
         send(&topic, count, "new");
         for accept in [&[][..], &["--accept-gaps"]] {
-            let arguments = topic.arguments(&[&["ingest"], accept].concat());
+            let arguments = topic.arguments(&[&["ingest"][..], accept].concat());
             let refused = sandbox.fail(&arguments);
             assert!(refused.stderr.contains(told), "{refused:#?}");
             assert!(refused.stderr.contains("set kafka.topic"), "{refused:#?}");

@@ -123,7 +123,9 @@ impl Topic {
 
     /// Deletes the topic.
     pub(crate) fn delete(&self) {
-        block_on(self.admin.delete_topics(&[&self.name], &options())).unwrap()[0].as_ref().unwrap();
+        block_on(self.admin.delete_topics(&[self.name.as_str()], &options())).unwrap()[0]
+            .as_ref()
+            .unwrap();
     }
 
     /// Drops the records of a partition before an offset.
@@ -208,9 +210,9 @@ impl Topic {
     pub(crate) fn flags(&self) -> Vec<String> {
         let brokers = brokers();
         let flags = [
-            ["--kafka-brokers", &brokers],
-            ["--kafka-topic", &self.name],
-            ["--kafka-group", &self.name],
+            ["--kafka-brokers", brokers.as_str()],
+            ["--kafka-topic", self.name.as_str()],
+            ["--kafka-group", self.name.as_str()],
             // As short as brokers allow.
             ["--kafka-session-timeout", "6s"],
         ];
@@ -226,7 +228,7 @@ impl Topic {
     /// Starts an ingester of the topic in small batches.
     pub(crate) fn ingester(&self, sandbox: &Sandbox, flags: &[&str]) -> Running {
         let small = ["ingest", "--ingest-batch-records", "500", "--ingest-batch-wait", "20ms"];
-        let arguments = self.arguments(&[&small, flags].concat());
+        let arguments = self.arguments(&[&small[..], flags].concat());
         Running::start(&mut sandbox.command(&arguments))
     }
 
@@ -256,6 +258,6 @@ impl Topic {
 impl Drop for Topic {
     fn drop(&mut self) {
         // A test may have deleted it; what stays goes with `make services-down`.
-        let _ = block_on(self.admin.delete_topics(&[&self.name], &options()));
+        let _ = block_on(self.admin.delete_topics(&[self.name.as_str()], &options()));
     }
 }

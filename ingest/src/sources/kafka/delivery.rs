@@ -45,8 +45,10 @@ impl Delivery {
         }
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             let sender = self.settled.lock().unwrap_or_else(PoisonError::into_inner).take();
-            // Nobody listens any more if it took too long.
-            sender.map(|sender| sender.send(()));
+            if let Some(sender) = sender {
+                // Nobody listens any more if it took too long.
+                let _ = sender.send(());
+            }
         }
     }
 

@@ -103,7 +103,7 @@ pub(super) fn read(parts: ReaderParts) -> Result<(), IngestError> {
         next_look: now + STALL_LOOK_EVERY,
     };
     reader.stalls().forget_last();
-    let result = match reader.consumer.subscribe(&[&topic]) {
+    let result = match reader.consumer.subscribe(&[topic.as_str()]) {
         Ok(()) => reader.run(),
         Err(error) => Err(reader.group().error("join the group", &error)),
     };

@@ -313,7 +313,7 @@ mod tests {
     use super::*;
 
     fn settings(flags: &[(&str, &str)]) -> KafkaSettings {
-        let flags = [&[("kafka.brokers", "127.0.0.1:1")], flags].concat();
+        let flags = [&[("kafka.brokers", "127.0.0.1:1")][..], flags].concat();
         let flags = flags.iter().map(|(name, value)| (name.to_string(), value.to_string()));
         let flags = flags.collect();
         let current_dir = std::env::temp_dir();
