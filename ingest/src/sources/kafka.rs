@@ -44,7 +44,6 @@ use tracing::{info, warn};
 
 use self::session::run_session;
 use self::topic::ensure_topic;
-use self::watch::StallWatch;
 use super::file::BatchBounds;
 use crate::batch::Ingester;
 use crate::error::IngestError;

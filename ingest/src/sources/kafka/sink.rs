@@ -347,7 +347,7 @@ mod tests {
     fn every_setting_is_one_that_the_client_takes() {
         for compression in ["none", "gzip", "snappy", "lz4", "zstd"] {
             let settings = settings(&[("kafka.compression", compression)]);
-            producer(&settings, BOUNDS).unwrap();
+            drop(producer(&settings, BOUNDS).unwrap());
         }
         for timeout in ["100ms", "5m"] {
             let settings = settings(&[
