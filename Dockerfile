@@ -21,9 +21,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && install -D target/release/questlake /out/questlake
 
 FROM debian:12.11-slim AS run
-# For stores behind TLS, and for HDFS with Kerberos.
+# For stores behind TLS, for what Kafka's client takes from the system, and for HDFS with Kerberos.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates libgssapi-krb5-2 \
+    && apt-get install --yes --no-install-recommends ca-certificates libgssapi-krb5-2 libssl3 zlib1g \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin questlake \
     && install -d -o questlake -g questlake /var/lib/questlake

@@ -20,6 +20,13 @@ compiles_c() {
         cc -x c -fsyntax-only - 2>/dev/null
 }
 
+# Kafka's client is compiled from C and C++, and takes OpenSSL and zlib from the system.
+compiles_kafka() {
+    has c++ && has pkg-config &&
+        printf '#include <openssl/ssl.h>\n#include <zlib.h>\nint main(void) { return 0; }\n' |
+        cc -x c -fsyntax-only - 2>/dev/null
+}
+
 # `venv` can be there without `ensurepip`, and cannot make an environment then. To look for the
 # modules is much faster than to import them.
 makes_environments() {
@@ -41,6 +48,7 @@ runs_java() {
 missing=()
 compiles_c || missing+=(compiler)
 has make || missing+=(make)
+compiles_kafka || missing+=(libraries)
 if [ "${1:-all}" != build ]; then
     makes_environments || missing+=(python)
     runs_java || missing+=(java)
@@ -54,15 +62,19 @@ packages() {
     for thing in "${missing[@]}"; do
         case "$manager:$thing" in
             apt-get:compiler) echo gcc libc6-dev ;;
+            apt-get:libraries) echo g++ libssl-dev zlib1g-dev pkg-config ;;
             apt-get:python) echo python3 python3-venv ;;
             apt-get:java) echo openjdk-17-jre-headless ;;
             dnf:compiler) echo gcc glibc-devel ;;
+            dnf:libraries) echo gcc-c++ openssl-devel zlib-devel pkgconf ;;
             dnf:python) echo python3 ;;
             dnf:java) echo java-17-openjdk-headless ;;
             apk:compiler) echo gcc musl-dev ;;
+            apk:libraries) echo g++ openssl-dev zlib-dev pkgconf bash ;;
             apk:python) echo python3 ;;
             apk:java) echo openjdk17-jre-headless ;;
             pacman:compiler) echo gcc ;;
+            pacman:libraries) echo gcc openssl zlib pkgconf ;;
             pacman:python) echo python ;;
             pacman:java) echo jre17-openjdk-headless ;;
             *:make) echo make ;;
@@ -76,6 +88,7 @@ say_what_to_install() {
         case "$thing" in
             compiler) echo "A C compiler with the headers of the C library is missing." >&2 ;;
             make) echo "make is missing." >&2 ;;
+            libraries) echo "A C++ compiler, pkg-config, or the headers of OpenSSL and zlib are missing." >&2 ;;
             python) echo "Python 3 with venv is missing; tests and benchmarks need it." >&2 ;;
             java) echo "Java $java_wanted or later is missing; PySpark needs it." >&2 ;;
         esac

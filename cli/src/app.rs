@@ -8,6 +8,7 @@ use questlake_engine::project;
 use questlake_engine::settings::Settings;
 use questlake_engine::stores::Stores;
 use questlake_ingest::batch::Ingester;
+use questlake_ingest::sources::kafka::SinkBounds;
 use questlake_ingest::sources::queue::QueueBounds;
 
 use crate::error::CliError;
@@ -61,6 +62,15 @@ impl App {
             queue_bytes: ingest.queue_bytes.as_usize(),
             batch_records: ingest.batch_records,
             batch_bytes: ingest.batch_bytes.as_usize(),
+        }
+    }
+
+    /// Bounds of what is sent to Kafka.
+    pub(crate) fn sink_bounds(&self) -> SinkBounds {
+        let ingest = &self.settings.ingest;
+        SinkBounds {
+            queue_bytes: ingest.queue_bytes.as_usize(),
+            max_record: ingest.max_record.as_usize(),
         }
     }
 

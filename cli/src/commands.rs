@@ -37,7 +37,7 @@ pub(crate) enum Command {
     Demo(demo::DemoArgs),
     /// Write a small project to begin with
     Init(init::InitArgs),
-    /// Take in events from files or standard input
+    /// Take in events from Kafka, files or standard input
     Ingest(ingest::IngestArgs),
     /// Take in events over HTTP, and answer requests
     Serve(serve::ServeArgs),
@@ -78,7 +78,7 @@ impl Command {
             Self::Shell(args) => shell::run(app, args).await,
             Self::Status(args) => app.stop.interrupts(status::run(app, args)).await,
             Self::Quarantine(command) => app.stop.interrupts(quarantine::run(app, command)).await,
-            Self::Simulate(args) => simulate::run(app, args),
+            Self::Simulate(args) => simulate::run(app, args).await,
             Self::Verify(args) => app.stop.interrupts(verify::run(app, args)).await,
             Self::Config => config::run(app),
         }

@@ -45,7 +45,10 @@ fn value_name(kind: SettingKind) -> String {
         SettingKind::Duration { .. } => "TIME".to_string(),
         SettingKind::Choice { words } => words.join("|"),
         SettingKind::Address => "HOST:PORT".to_string(),
-        SettingKind::Secret => "FILE".to_string(),
+        SettingKind::Addresses => "HOST:PORT,…".to_string(),
+        SettingKind::Name => "NAME".to_string(),
+        SettingKind::Text => "TEXT".to_string(),
+        SettingKind::File | SettingKind::Secret => "FILE".to_string(),
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod error;
 mod file;
+mod kafka;
 mod layers;
 mod object_url;
 mod render;
@@ -24,6 +25,7 @@ mod units;
 mod values;
 
 pub use error::{SettingError, SettingsErrors};
+pub use kafka::{KafkaAssignor, KafkaSecurity, KafkaSettings};
 pub use layers::{LoadOptions, SettingOrigin, process_environment};
 pub use server_url::ServerUrl;
 pub use object_url::{HdfsUrl, S3Url};

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::pipeline::{Engine, PipelineError};
 use crate::stores::ledger::archived::ArchiveState;
+use crate::stores::ledger::gap::GapEntry;
 use crate::stores::ledger::{
     Counts, LedgerSnapshot, PartitionStatus, QuarantineGroup, SegmentEntry,
 };
@@ -21,6 +22,8 @@ pub struct Status {
     pub partitions: Vec<Partition>,
     /// Each model of the project.
     pub models: Vec<ModelStatus>,
+    /// Records that a topic no longer has although they were never read.
+    pub gaps: Vec<GapStatus>,
     /// Quarantined records by reason and event type.
     pub quarantine: Vec<QuarantineCount>,
     /// What has landed and is not in the archive.
@@ -93,6 +96,29 @@ pub struct ModelStatus {
     pub updated_at: Option<i64>,
 }
 
+/// A gap in a partition.
+#[derive(Debug, Clone, Serialize)]
+pub struct GapStatus {
+    /// Topic.
+    pub topic: String,
+    /// Number of the partition.
+    pub partition: i32,
+    /// The position at which it was found.
+    pub from_offset: i64,
+    /// First record that is there.
+    pub to_offset: i64,
+    /// `truncated` or `recreated`.
+    pub reason: &'static str,
+    /// What was found.
+    pub detail: String,
+    /// When it was found (milliseconds since 1970, UTC).
+    pub found_at: i64,
+    /// When somebody decided to go on behind it.
+    pub accepted_at: Option<i64>,
+    /// Whether the partition stands before it still.
+    pub open: bool,
+}
+
 /// Quarantined records of one reason and event type.
 #[derive(Debug, Clone, Serialize)]
 pub struct QuarantineCount {
@@ -147,7 +173,9 @@ impl Status {
     /// Whether all works that has to: without the cache, answers are slower and as right.
     pub fn is_healthy(&self) -> bool {
         let needed = |store: &&StoreStatus| store.store != "cache";
-        self.accounting.adds_up && self.stores.iter().filter(needed).all(|store| store.healthy)
+        self.accounting.adds_up
+            && self.stores.iter().filter(needed).all(|store| store.healthy)
+            && self.gaps.iter().all(|gap| !gap.open)
     }
 }
 
@@ -171,6 +199,7 @@ impl Engine {
         let stores = &self.stores;
         let LedgerSnapshot { latest_sequence, segments, archive, partitions, quarantine: groups } =
             stores.ledger.snapshot().await?;
+        let gaps = stores.ledger.gaps().await?;
         let landing = landing_status(&segments, latest_sequence);
         let hot = stores.hot.count().await;
         let listed = stores.landing.list().await;
@@ -193,6 +222,7 @@ impl Engine {
             accounting: account(&partitions, &groups, &landing, archive.rows()),
             partitions: partitions.iter().map(partition_status).collect(),
             models: self.model_states(latest_sequence).await?,
+            gaps: gaps.into_iter().map(|gap| gap_status(gap, &partitions)).collect(),
             quarantine: groups
                 .into_iter()
                 .map(|group| QuarantineCount {
@@ -324,6 +354,26 @@ fn account(
         quarantined: totals.quarantined,
         adds_up: mismatches.is_empty(),
         mismatches,
+    }
+}
+
+fn gap_status(entry: GapEntry, partitions: &[PartitionStatus]) -> GapStatus {
+    let gap = entry.gap;
+    let stands_before = partitions.iter().any(|partition| {
+        *partition.claim.topic == *gap.topic
+            && partition.claim.partition == gap.partition
+            && partition.claim.next_offset <= gap.from_offset
+    });
+    GapStatus {
+        partition: gap.partition,
+        from_offset: gap.from_offset,
+        to_offset: gap.to_offset,
+        reason: gap.reason.name(),
+        found_at: entry.found_at,
+        accepted_at: entry.accepted_at,
+        open: entry.accepted_at.is_none() && stands_before,
+        topic: gap.topic,
+        detail: gap.detail,
     }
 }
 

@@ -6,6 +6,7 @@ use datafusion::common::DataFusionError;
 use questlake_engine::failpoint::InjectedFailure;
 use questlake_engine::project::checks::CheckError;
 use questlake_engine::stores::error::StoreError;
+use questlake_engine::stores::ledger::gap::{Gap, GapReason};
 
 /// An ingest operation that failed. What was committed before stays; the rest is read again.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,11 @@ pub enum IngestError {
     /// Rows could not be brought into a segment.
     #[error("could not encode a segment: {0}")]
     Encode(#[from] arrow::error::ArrowError),
+    /// A topic no longer has records that were never read. The gap is listed in the ledger.
+    #[error(
+        "{}/{} has a gap: {}; {}", .0.topic, .0.partition, .0.detail, advice_on_gap(.0)
+    )]
+    Gap(Box<Gap>),
     /// Another process keeps taking the same partition over.
     #[error("{topic}/{partition} is read by another process; let one of them end")]
     Contended {
@@ -67,6 +73,21 @@ pub enum IngestError {
     /// A failpoint is armed.
     #[error(transparent)]
     Injected(#[from] InjectedFailure),
+}
+
+/// What a person can do about a gap.
+fn advice_on_gap(gap: &Gap) -> String {
+    match gap.reason {
+        GapReason::Truncated => format!(
+            "nothing was skipped; `questlake ingest --accept-gaps` gives the records {} to {} up \
+             for lost and goes on behind them",
+            gap.from_offset,
+            gap.to_offset - 1
+        ),
+        GapReason::Recreated => "nothing more is read, since its positions have lost their \
+             meaning; restore the topic, or set kafka.topic to the name of a new one"
+            .to_owned(),
+    }
 }
 
 impl IngestError {

@@ -11,7 +11,8 @@ use questlake_engine::pipeline::Engine;
 use questlake_engine::pipeline::plan::RunOptions;
 use questlake_ingest::decode::split_lines;
 use questlake_ingest::simulate::{FaultRates, LiveSimulator, SimulationOptions};
-use questlake_ingest::sources::queue::{IngestQueue, Submission};
+use questlake_ingest::sources::intake::Intake;
+use questlake_ingest::sources::queue::Submission;
 use questlake_ingest::verify::verify;
 use tracing::error;
 
@@ -149,7 +150,7 @@ fn begin_anew(app: &App) -> Result<PathBuf, CliError> {
 async fn go_live(app: &App, engine: &Engine) -> Result<(), CliError> {
     let server = app.stop.interrupts(Server::start(app, engine)).await?;
     app.line("live events come in now; Ctrl-C ends")?;
-    let feeding = tokio::spawn(feed(server.queue.clone(), app.stop.clone()));
+    let feeding = tokio::spawn(feed(server.intake.clone(), app.stop.clone()));
     let running = tokio::spawn(keep_current(engine.clone(), app.stop.clone()));
     server.stopped().await?;
     feeding.abort();
@@ -157,7 +158,7 @@ async fn go_live(app: &App, engine: &Engine) -> Result<(), CliError> {
     Ok(())
 }
 
-async fn feed(queue: IngestQueue, stop: Stop) {
+async fn feed(intake: Intake, stop: Stop) {
     let options = SimulationOptions::new().map(|mut options| {
         options.players = LIVE_PLAYERS;
         options
@@ -184,7 +185,7 @@ async fn feed(queue: IngestQueue, stop: Stop) {
             continue;
         }
         let submission = Submission { data: Bytes::from(lines), records, origins: Vec::new() };
-        if let Err(failure) = queue.submit_waiting(submission).await {
+        if let Err(failure) = intake.submit_waiting(submission).await {
             error!("live events were not taken: {failure}");
         }
     }

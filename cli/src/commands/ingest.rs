@@ -1,5 +1,7 @@
 //! `questlake ingest`
 
+mod topic;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,12 +28,16 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Args)]
 pub(crate) struct IngestArgs {
-    /// Files of newline-delimited JSON, plain or gzip; - for standard input
+    /// Files of newline-delimited JSON, plain or gzip; - for standard input. Without any, the topic
+    /// of Kafka is read until the program is told to stop
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The same
     #[arg(long = "file", value_name = "FILE", num_args = 1..)]
     more_files: Vec<PathBuf>,
+    /// Go on behind records that Kafka has dropped before they were read
+    #[arg(long, conflicts_with_all = ["files", "more_files"])]
+    accept_gaps: bool,
     /// How the result is written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -65,11 +71,18 @@ struct IngestReport {
 pub(crate) async fn run(app: &App, args: IngestArgs) -> Result<ExitCode, CliError> {
     let files: Vec<PathBuf> = args.files.into_iter().chain(args.more_files).collect();
     if files.is_empty() {
-        return Err(CliError::Usage(
-            "nothing to ingest: name files, or - for standard input; `questlake serve` takes \
-             events over HTTP"
-                .to_owned(),
-        ));
+        let Some(kafka) = &app.settings.kafka else {
+            return Err(CliError::Usage(
+                "nothing to ingest: name files, or - for standard input, or brokers of Kafka with \
+                 --kafka-brokers; `questlake serve` takes events over HTTP"
+                    .to_owned(),
+            ));
+        };
+        let outcome = topic::take_topic(app, kafka, args.accept_gaps).await?;
+        let mut report = IngestReport { files: Vec::new(), totals: Totals::default() };
+        report.add(Path::new(&kafka.topic), &outcome);
+        print(app, &report, args.format)?;
+        return Ok(ExitCode::SUCCESS);
     }
     for file in &files {
         if file != Path::new("-") && !file.exists() {
@@ -183,7 +196,7 @@ fn print(app: &App, report: &IngestReport, format: Format) -> Result<(), CliErro
         return app.line(&serde_json::to_string_pretty(report)?);
     }
     let columns = [
-        Column::text("file"),
+        Column::text("source"),
         Column::number("consumed"),
         Column::number("landed"),
         Column::number("duplicates"),

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use questlake_ingest::simulate::{
     FaultRates, Personas, SimulateError, SimulationOptions, Truth, simulate,
 };
+use questlake_ingest::sources::kafka::{KafkaSink, LineProducer};
 
 use crate::app::App;
 use crate::error::CliError;
@@ -41,6 +42,17 @@ pub(crate) struct SimulateArgs {
     /// Where the events go, - for standard output
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     output: PathBuf,
+    /// Send the events to the topic of Kafka instead
+    #[arg(long, conflicts_with = "output")]
+    kafka: bool,
+    /// Most events a second that are sent to Kafka
+    #[arg(
+        long,
+        requires = "kafka",
+        value_name = "EVENTS",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    rate: Option<u32>,
     /// Where the truth goes: what the star schema must contain
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
@@ -71,7 +83,7 @@ pub(crate) fn parse_date(text: &str) -> Result<chrono::NaiveDate, String> {
     text.parse().map_err(|_| "it must be a date, such as 2026-01-31".to_owned())
 }
 
-pub(crate) fn run(app: &App, args: SimulateArgs) -> Result<ExitCode, CliError> {
+pub(crate) async fn run(app: &App, args: SimulateArgs) -> Result<ExitCode, CliError> {
     let mut options = SimulationOptions::new()?;
     options.players = args.players;
     options.days = args.days;
@@ -97,7 +109,11 @@ pub(crate) fn run(app: &App, args: SimulateArgs) -> Result<ExitCode, CliError> {
         options.personas = Personas::read(path).map_err(SimulateError::from)?;
     }
     check_days(&options)?;
-    let truth = write_events(app, &options, &args.output)?;
+    let truth = if args.kafka {
+        send_events(app, &options, args.rate).await?
+    } else {
+        write_events(app, &options, &args.output)?
+    };
     if let Some(path) = &args.truth {
         write_truth(&truth, path)?;
     }
@@ -138,10 +154,47 @@ pub(crate) fn write_events(
     } else {
         Box::new(File::create(path).map_err(|error| file_error("create", error))?)
     };
+    let truth = simulate_to(app, options, &mut output)?;
+    output.flush().map_err(|error| file_error("write", error))?;
+    Ok(truth)
+}
+
+/// Sends the events to the topic of Kafka, with progress.
+async fn send_events(
+    app: &App,
+    options: &SimulationOptions,
+    rate: Option<u32>,
+) -> Result<Truth, CliError> {
+    let Some(kafka) = &app.settings.kafka else {
+        return Err(CliError::Usage("--kafka needs brokers: set --kafka-brokers".to_owned()));
+    };
+    let sink = KafkaSink::new(kafka, app.sink_bounds(), true)?;
+    app.stop.interrupts(async { Ok(sink.ensure_topic().await?) }).await?;
+    let is_stopped = || app.stop.is_told();
+    let mut output = LineProducer::new(sink, rate, &is_stopped);
+    let truth = simulate_to(app, options, &mut output);
+    if app.stop.is_told() {
+        return Err(CliError::Interrupted);
+    }
+    let truth = truth?;
+    app.note(&format!(
+        "simulate: {} records are acknowledged by {}",
+        numbers::thousands(output.sent()),
+        kafka.name()
+    ));
+    Ok(truth)
+}
+
+/// Simulates, with progress.
+fn simulate_to(
+    app: &App,
+    options: &SimulationOptions,
+    output: &mut dyn Write,
+) -> Result<Truth, CliError> {
     let progress = app.bars.start("simulate", Some(u64::from(options.days)), Unit::Count("days"));
     let mut events = 0;
     let mut bytes = 0;
-    let result = simulate(options, &mut output, &mut |report| {
+    let result = simulate(options, output, &mut |report| {
         progress.set_position(u64::from(report.days_done));
         events = report.events;
         bytes = report.bytes;
@@ -151,7 +204,6 @@ pub(crate) fn write_events(
         Err(SimulateError::Stopped) => return Err(CliError::Interrupted),
         other => other?,
     };
-    output.flush().map_err(|error| file_error("write", error))?;
     progress.finish();
     app.note(&format!(
         "simulate: {} events ({} lines, {})",

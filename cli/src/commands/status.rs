@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use questlake_engine::status::Status;
+use questlake_engine::settings::KafkaSettings;
+use questlake_engine::status::{Status, StoreStatus};
+use questlake_ingest::sources::kafka::{PartitionLag, topic_lag};
+use serde::Serialize;
 
 use super::Format;
 use super::etl::time_text;
@@ -20,20 +23,138 @@ pub(crate) struct StatusArgs {
     format: Format,
 }
 
-pub(crate) async fn run(app: &App, args: StatusArgs) -> Result<ExitCode, CliError> {
-    let status = app.engine().await?.status().await?;
-    match args.format {
-        Format::Json => app.line(&serde_json::to_string_pretty(&status)?)?,
-        Format::Text => print(app, &status)?,
-    }
-    Ok(if status.is_healthy() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+/// The state of the installation, and how far it is behind Kafka.
+#[derive(Debug, Serialize)]
+struct WholeStatus {
+    #[serde(flatten)]
+    status: Status,
+    /// Absent without Kafka, and if it does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kafka: Option<KafkaStatus>,
 }
 
-fn print(app: &App, status: &Status) -> Result<(), CliError> {
+/// How far the ledger is behind the topic.
+#[derive(Debug, Serialize)]
+struct KafkaStatus {
+    topic: String,
+    /// Sum over the partitions.
+    lag: i64,
+    partitions: Vec<PartitionLag>,
+}
+
+pub(crate) async fn run(app: &App, args: StatusArgs) -> Result<ExitCode, CliError> {
+    let mut status = app.engine().await?.status().await?;
+    let kafka = match &app.settings.kafka {
+        Some(kafka) => ask_kafka(kafka, &mut status).await,
+        None => None,
+    };
+    let whole = WholeStatus { status, kafka };
+    match args.format {
+        Format::Json => app.line(&serde_json::to_string_pretty(&whole)?)?,
+        Format::Text => print(app, &whole)?,
+    }
+    Ok(if whole.status.is_healthy() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The lag. That Kafka does not answer is part of the status.
+async fn ask_kafka(kafka: &KafkaSettings, status: &mut Status) -> Option<KafkaStatus> {
+    let positions: Vec<(i32, i64)> = status
+        .partitions
+        .iter()
+        .filter(|partition| partition.topic == kafka.topic)
+        .map(|partition| (partition.partition, partition.next_offset))
+        .collect();
+    let asked = topic_lag(kafka, &positions).await;
+    status.stores.push(StoreStatus {
+        store: "kafka",
+        name: kafka.name(),
+        healthy: asked.is_ok(),
+        detail: asked.as_ref().err().map(ToString::to_string),
+    });
+    let partitions = asked.ok()?;
+    let lag = partitions.iter().map(|partition| partition.lag).sum();
+    Some(KafkaStatus { topic: kafka.topic.clone(), lag, partitions })
+}
+
+fn print(app: &App, whole: &WholeStatus) -> Result<(), CliError> {
+    let status = &whole.status;
     print_accounting(app, status)?;
+    print_gaps(app, status)?;
+    if let Some(kafka) = &whole.kafka {
+        print_lag(app, kafka)?;
+    }
     print_models(app, status)?;
     print_quarantine(app, status)?;
-    print_stores(app, status)
+    print_stores(app, whole)
+}
+
+/// Records that a topic has lost before they were read.
+fn print_gaps(app: &App, status: &Status) -> Result<(), CliError> {
+    if status.gaps.is_empty() {
+        return Ok(());
+    }
+    app.line(&app.output.style(Style::Bold, "\nGaps"))?;
+    let columns = [
+        Column::text("partition"),
+        Column::number("from"),
+        Column::number("to"),
+        Column::text("what was found"),
+        Column::word("found"),
+        Column::text("state"),
+    ];
+    let rows: Vec<Vec<Cell>> = status
+        .gaps
+        .iter()
+        .map(|gap| {
+            let state = match gap.accepted_at {
+                Some(time) => Cell::from(format!("given up for lost {}", time_text(time))),
+                None if gap.open => Cell::styled(Style::Bad, "stopped"),
+                None => Cell::from("over".to_owned()),
+            };
+            vec![
+                format!("{}/{}", gap.topic, gap.partition).into(),
+                thousands(gap.from_offset.unsigned_abs()).into(),
+                thousands(gap.to_offset.unsigned_abs()).into(),
+                format!("{}: {}", gap.reason, gap.detail).into(),
+                time_text(gap.found_at).into(),
+                state,
+            ]
+        })
+        .collect();
+    app.line(&app.output.styled_table(&columns, &rows))
+}
+
+/// How far each partition is behind the topic.
+fn print_lag(app: &App, kafka: &KafkaStatus) -> Result<(), CliError> {
+    app.line(&app.output.style(Style::Bold, "\nKafka"))?;
+    let columns = [
+        Column::text("partition"),
+        Column::number("next offset"),
+        Column::number("high watermark"),
+        Column::number("lag"),
+    ];
+    let mut rows: Vec<Vec<String>> = kafka
+        .partitions
+        .iter()
+        .map(|partition| {
+            vec![
+                format!("{}/{}", kafka.topic, partition.partition),
+                partition
+                    .next_offset
+                    .map(|offset| thousands(offset.unsigned_abs()))
+                    .unwrap_or_default(),
+                thousands(partition.high_watermark.unsigned_abs()),
+                thousands(partition.lag.unsigned_abs()),
+            ]
+        })
+        .collect();
+    rows.push(vec![
+        "total".to_owned(),
+        String::new(),
+        String::new(),
+        thousands(kafka.lag.unsigned_abs()),
+    ]);
+    app.line(&app.output.table(&columns, &rows))
 }
 
 /// The accounting, by topic and in total.
@@ -153,7 +274,8 @@ fn print_quarantine(app: &App, status: &Status) -> Result<(), CliError> {
     app.line(&app.output.table(&columns, &rows))
 }
 
-fn print_stores(app: &App, status: &Status) -> Result<(), CliError> {
+fn print_stores(app: &App, whole: &WholeStatus) -> Result<(), CliError> {
+    let status = &whole.status;
     app.line(&app.output.style(Style::Bold, "\nStores"))?;
     let columns = [Column::text("store"), Column::text("state"), Column::text("holds")];
     let landing = &status.landing;
@@ -183,6 +305,9 @@ fn print_stores(app: &App, status: &Status) -> Result<(), CliError> {
                 "ledger" => {
                     format!("commit {}", thousands(landing.latest_sequence.unsigned_abs()))
                 }
+                "kafka" => whole.kafka.as_ref().map_or_else(String::new, |kafka| {
+                    format!("{} behind", counted(kafka.lag.unsigned_abs(), "record"))
+                }),
                 _ => counted(status.models.len() as u64, "model"),
             };
             let state = match &store.detail {

@@ -115,6 +115,18 @@ pub enum SettingError {
         /// The environment variable to use instead.
         variable: String,
     },
+    /// A setting needs another one.
+    #[error("`{name}` ({value}) needs `{needed}`: {reason}")]
+    Incomplete {
+        /// Dotted name of the one that is set.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// Dotted name of the one that is missing.
+        needed: &'static str,
+        /// What to do.
+        reason: String,
+    },
     /// Two settings contradict each other.
     #[error(
         "`{first}` ({first_value}) cannot be larger than `{second}` ({second_value}): {reason}"

@@ -1,5 +1,8 @@
 //! The list of all settings: one row for each, from which names, help, checks and defaults follow.
 
+mod kafka;
+
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::units::{GIB, KIB, MIB, TIB};
@@ -61,6 +64,15 @@ pub enum SettingKind {
     },
     /// A host and a port to listen at, such as `127.0.0.1:8080`.
     Address,
+    /// Hosts and ports of servers, separated by commas; empty for none.
+    Addresses,
+    /// A name of letters, digits, `.`, `_` and `-`.
+    Name,
+    /// Any text; empty for none.
+    Text,
+    /// A file that others have written; empty for none. A relative one starts where a relative
+    /// folder does.
+    File,
     /// A password or key: taken from the environment, or from the file that the setting of the
     /// same name with `_file` behind it names; neither in `questlake.toml` nor in a flag.
     Secret,
@@ -89,10 +101,11 @@ impl SettingSpec {
         self.flag_setting().replace(['.', '_'], "-")
     }
 
-    /// The default as help shows it; nothing for a secret, which has none.
+    /// The default as help shows it, if there is one; a secret has none.
     pub fn default_text(&self) -> Option<String> {
         match self.kind {
             SettingKind::Secret => None,
+            _ if self.default.is_empty() => None,
             SettingKind::Folder { default_in: DefaultFolder::Data } => {
                 Some(format!("{} in the data folder", self.default))
             }
@@ -122,7 +135,8 @@ pub(super) fn environment_variable(name: &str) -> String {
 
 /// Every setting, grouped by section, those without a section first.
 pub fn settings_table() -> &'static [SettingSpec] {
-    SETTINGS
+    static ALL: LazyLock<Vec<SettingSpec>> = LazyLock::new(|| [SETTINGS, kafka::SETTINGS].concat());
+    &ALL
 }
 
 /// Threads: zero stands for the number of cores.
@@ -200,7 +214,7 @@ const SETTINGS: &[SettingSpec] = &[
         name: "ingest.batch_wait",
         kind: SettingKind::Duration { least: Duration::ZERO, most: Duration::from_secs(60) },
         default: "200ms",
-        help: "How long a micro-batch of standard input waits for more",
+        help: "How long a micro-batch of standard input or Kafka waits for more",
         example: "200ms",
     },
     SettingSpec {

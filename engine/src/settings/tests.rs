@@ -354,7 +354,15 @@ fn names_are_unique_and_defaults_and_examples_valid() {
             assert_ne!(spec.environment_variable(), other.environment_variable());
             assert_ne!(spec.flag(), other.flag());
         }
-        let example = given(None).flag(spec.name, spec.example);
+        let example = given(None);
+        let example = match spec.kind {
+            // A flag names the file that holds the secret.
+            SettingKind::Secret => {
+                std::fs::write(example.path("secret"), "hunter2").unwrap();
+                example.flag(&spec.flag_setting(), "secret")
+            }
+            _ => example.flag(spec.name, spec.example),
+        };
         assert!(example.load().render().contains(&format!("# --{}\n", spec.flag())));
         assert!(!spec.help.ends_with('.'));
     }
@@ -371,6 +379,51 @@ fn the_urls_of_servers_are_shown_without_their_passwords() {
     let shown = format!("{}{settings:?}", settings.render());
     assert!(shown.contains("mongodb://anna:***@db/game"), "{shown}");
     assert!(!shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
+fn kafka_is_there_when_brokers_are_named() {
+    assert!(given(None).load().kafka.is_none());
+    let given = given(Some(
+        "[kafka]\nbrokers = \"a:9092, [::1]:9093\"\nassignor = \"range\"\nca_file = \"ca.pem\"\n",
+    ))
+    .flag("kafka.security", "SASL_SSL")
+    .flag("kafka.sasl_user", "me")
+    .flag("kafka.replication", "2")
+    .variable("QUESTLAKE_KAFKA_SASL_PASSWORD", "hunter2");
+    let settings = given.load();
+    assert!(!settings.render().contains("hunter2"));
+    let kafka = settings.kafka.unwrap();
+    assert_eq!(kafka.name(), "Kafka (a:9092,[::1]:9093)");
+    assert_eq!((kafka.topic.as_str(), kafka.group.as_str()), ("events", "questlake"));
+    assert_eq!((kafka.partitions, kafka.replication), (6, Some(2)));
+    assert_eq!(kafka.assignor, KafkaAssignor::Range);
+    assert_eq!((kafka.security.protocol, kafka.compression), ("sasl_ssl", "lz4"));
+    assert_eq!(kafka.security.ca_file, Some(given.path("ca.pem")));
+    assert_eq!(kafka.security.cert_file, None);
+    assert_eq!(kafka.security.sasl_password.as_ref().map(Secret::reveal), Some("hunter2"));
+    assert!(!format!("{kafka:?}").contains("hunter2"));
+    assert_eq!(kafka.session_timeout, Duration::from_secs(45));
+}
+
+#[test]
+fn what_kafka_cannot_be_is_refused() {
+    let mistake = given(None).flag("kafka.brokers", "a:9092,b").mistake();
+    assert!(mistake.contains("cannot be `a:9092,b`: `b`: a port is missing"), "{mistake}");
+    let mistake = given(None).flag("kafka.topic", "a/b").mistake();
+    assert!(mistake.contains("it must be a name of 1 to 249 letters"), "{mistake}");
+    let mistake = given(None).flag("kafka.topic", "http").mistake();
+    assert!(mistake.contains("an embedded queue has that name"), "{mistake}");
+    assert_eq!(
+        given(None).flag("kafka.security", "sasl_ssl").flag("kafka.cert_file", "c.pem").mistakes(),
+        [
+            "`kafka.security` (sasl_ssl) needs `kafka.sasl_user`: set the name to log in with",
+            "`kafka.security` (sasl_ssl) needs `kafka.sasl_password`: set \
+             QUESTLAKE_KAFKA_SASL_PASSWORD, or name a file with `kafka.sasl_password_file`",
+            "`kafka.security` (sasl_ssl) needs `kafka.key_file`: name the private key of the \
+             certificate",
+        ]
+    );
 }
 
 /// A table with a secret.

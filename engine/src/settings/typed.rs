@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::{SettingError, SettingsErrors};
+use super::kafka::KafkaSettings;
 use super::layers::{LoadOptions, RawSetting, RawSettings, SettingOrigin, gather};
 use super::store_url::StoreUrl;
 use super::table::{DefaultFolder, SettingKind, SettingSpec, settings_table};
 use super::units::ByteSize;
-use super::values::{Folders, SettingValue, parse_value};
+use super::values::{Folders, Secret, SettingValue, parse_value};
 use crate::archive::ArchivePolicy;
 
 /// All settings, valid and complete. Paths are absolute.
@@ -36,6 +37,8 @@ pub struct Settings {
     pub cache: CacheSettings,
     /// What is logged.
     pub log: LogSettings,
+    /// The Kafka cluster that events come over, if there is one.
+    pub kafka: Option<KafkaSettings>,
     /// The settings file, if there is one.
     pub file: Option<PathBuf>,
     /// Every value with its origin, in the order of the table.
@@ -261,9 +264,11 @@ impl Settings {
                 _ => LogFormat::Text,
             },
         };
+        let kafka = KafkaSettings::from_values(&values);
         let (data, project) = (values.folder("data"), values.folder("project"));
         if errors.is_empty() {
             errors.extend(contradictions(&ingest, &collector));
+            errors.extend(super::kafka::mistakes(&in_force, &values));
         }
         if !errors.is_empty() {
             return Err(SettingsErrors { errors });
@@ -280,6 +285,7 @@ impl Settings {
             query,
             cache,
             log,
+            kafka,
             file,
             in_force,
         })
@@ -379,7 +385,7 @@ fn or_cores(threads: usize) -> usize {
 
 /// Valid values by name. For one that is missing, since it has a mistake, they give a value that
 /// nobody will see.
-struct Values<'a> {
+pub(super) struct Values<'a> {
     by_name: BTreeMap<&'static str, &'a SettingValue>,
 }
 
@@ -402,28 +408,28 @@ impl<'a> Values<'a> {
         }
     }
 
-    fn count(&self, name: &str) -> usize {
+    pub(super) fn count(&self, name: &str) -> usize {
         match self.by_name.get(name) {
             Some(SettingValue::Count(number)) => usize::try_from(*number).unwrap_or(usize::MAX),
             _ => 0,
         }
     }
 
-    fn bytes(&self, name: &str) -> ByteSize {
+    pub(super) fn bytes(&self, name: &str) -> ByteSize {
         match self.by_name.get(name) {
             Some(SettingValue::Bytes(size)) => *size,
             _ => ByteSize::default(),
         }
     }
 
-    fn duration(&self, name: &str) -> Duration {
+    pub(super) fn duration(&self, name: &str) -> Duration {
         match self.by_name.get(name) {
             Some(SettingValue::Duration(duration)) => *duration,
             _ => Duration::ZERO,
         }
     }
 
-    fn word(&self, name: &str) -> &'static str {
+    pub(super) fn word(&self, name: &str) -> &'static str {
         match self.by_name.get(name) {
             Some(SettingValue::Choice(word)) => word,
             _ => "",
@@ -434,6 +440,34 @@ impl<'a> Values<'a> {
         match self.by_name.get(name) {
             Some(SettingValue::Address(address)) => address.clone(),
             _ => String::new(),
+        }
+    }
+
+    pub(super) fn addresses(&self, name: &str) -> Vec<String> {
+        match self.by_name.get(name) {
+            Some(SettingValue::Addresses(addresses)) => addresses.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn text(&self, name: &str) -> String {
+        match self.by_name.get(name) {
+            Some(SettingValue::Text(text)) => text.clone(),
+            _ => String::new(),
+        }
+    }
+
+    pub(super) fn file(&self, name: &str) -> Option<PathBuf> {
+        match self.by_name.get(name) {
+            Some(SettingValue::File(path)) => path.clone(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn secret(&self, name: &str) -> Option<Secret> {
+        match self.by_name.get(name) {
+            Some(SettingValue::Secret(secret)) => secret.clone(),
+            _ => None,
         }
     }
 }

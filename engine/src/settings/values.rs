@@ -43,6 +43,12 @@ pub(super) enum SettingValue {
     Duration(Duration),
     Choice(&'static str),
     Address(String),
+    /// Each valid by itself.
+    Addresses(Vec<String>),
+    /// A name or any other text.
+    Text(String),
+    /// Absent when it is empty.
+    File(Option<PathBuf>),
     /// Absent when no layer sets it.
     Secret(Option<Secret>),
 }
@@ -58,6 +64,11 @@ impl SettingValue {
             Self::Duration(duration) => quote(&format_duration(*duration)),
             Self::Choice(word) => quote(word),
             Self::Address(address) => quote(address),
+            Self::Addresses(addresses) => quote(&addresses.join(",")),
+            Self::Text(text) => quote(text),
+            Self::File(path) => {
+                quote(&path.as_ref().map(|path| path.to_string_lossy()).unwrap_or_default())
+            }
             Self::Secret(_) => return None,
         })
     }
@@ -88,6 +99,12 @@ pub(super) fn parse_value(
         SettingKind::Duration { least, most } => parse_time(text, least, most),
         SettingKind::Choice { words } => parse_choice(text, words),
         SettingKind::Address => parse_address(text),
+        SettingKind::Addresses => parse_addresses(text),
+        SettingKind::Name => parse_name(text),
+        SettingKind::Text => Ok(SettingValue::Text(text.to_string())),
+        SettingKind::File => Ok(SettingValue::File(
+            Some(text).filter(|text| !text.is_empty()).map(|text| folders.relative_to.join(text)),
+        )),
         SettingKind::Secret => return parse_secret(raw, folders.relative_to),
     };
     outcome.map_err(|reason| invalid(spec, raw, reason))
@@ -168,6 +185,30 @@ fn parse_choice(text: &str, words: &'static [&'static str]) -> Result<SettingVal
         Some(word) => Ok(SettingValue::Choice(word)),
         None => Err(format!("it must be one of {}", words.join(", "))),
     }
+}
+
+/// Longest name.
+const MAX_NAME: usize = 249;
+
+fn parse_name(text: &str) -> Result<SettingValue, String> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if text.is_empty() || text.len() > MAX_NAME || !text.bytes().all(legal) {
+        return Err(format!(
+            "it must be a name of 1 to {MAX_NAME} letters, digits, `.`, `_` and `-`"
+        ));
+    }
+    Ok(SettingValue::Text(text.to_string()))
+}
+
+/// Hosts and ports, separated by commas; none of them is resolved.
+fn parse_addresses(text: &str) -> Result<SettingValue, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let mut addresses = Vec::new();
+    for part in parts {
+        parse_address(part).map_err(|reason| format!("`{}`: {reason}", mask_url(part)))?;
+        addresses.push(part.to_string());
+    }
+    Ok(SettingValue::Addresses(addresses))
 }
 
 /// A host and a port. The host is not resolved: that is for the one who listens.

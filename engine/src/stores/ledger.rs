@@ -8,6 +8,7 @@
 //! which they become visible: a reader that has seen number n never meets a smaller one later.
 
 pub mod archived;
+pub mod gap;
 pub mod postgres;
 pub mod sqlite;
 
@@ -19,6 +20,7 @@ use super::error::StoreResult;
 use super::hot::PhysicalKey;
 use super::landing::segment::Section;
 use archived::{ArchiveCommit, ArchiveState, History};
+use gap::{Gap, GapEntry};
 
 /// The right to read one partition, until somebody else claims it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +63,8 @@ impl Counts {
     }
 }
 
-/// How far a file's content has been read: identifies the file by what is in it.
+/// How far a file's content has been read: identifies the file by what is in it. A partition of
+/// Kafka keeps its last record here, by which the topic is known again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContentMark {
     /// XXH3-128 of the first [`HEAD_BYTES`] bytes of the content, or of all of it if shorter.
@@ -298,6 +301,17 @@ pub trait Ledger: Send + Sync {
 
     /// Quarantined records by number.
     async fn quarantine(&self, filter: &QuarantineFilter) -> StoreResult<Vec<QuarantineEntry>>;
+
+    /// Lists a gap. One that is known by topic, partition, position and reason is not listed twice:
+    /// it keeps when it was found, and whether it was accepted.
+    async fn record_gap(&self, gap: Gap) -> StoreResult<()>;
+
+    /// Moves a claimed partition behind a gap that begins at its position, without any record
+    /// consumed, and lists the gap as accepted. Fenced like a commit.
+    async fn accept_gap(&self, claim: &Claim, gap: Gap) -> StoreResult<()>;
+
+    /// All gaps, by topic, partition and position.
+    async fn gaps(&self) -> StoreResult<Vec<GapEntry>>;
 
     /// All that the accounting is made of, as of one instant.
     async fn snapshot(&self) -> StoreResult<LedgerSnapshot>;

@@ -8,6 +8,7 @@ use questlake_engine::stores::archive::DayDigest;
 use questlake_engine::stores::hot::PhysicalKey;
 use questlake_engine::stores::landing::segment::Section;
 use questlake_engine::stores::ledger::archived::{ArchiveCommit, ArchiveState};
+use questlake_engine::stores::ledger::gap::{Gap, GapReason};
 use questlake_engine::stores::ledger::{
     BatchCommit, Claim, ContentMark, Counts, Ledger, PositionAdvance, QuarantineFilter,
     QuarantineState, QuarantinedRecord, ReplayOutcome, SealedSegment,
@@ -58,6 +59,7 @@ pub(crate) async fn suite(ledger: &dyn Ledger, other: &dyn Ledger) {
     quarantine_is_kept(ledger).await;
     commits_are_numbered_as_they_become_visible(ledger, other).await;
     moves_to_the_archive(ledger, other).await;
+    gaps_are_kept_and_passed_only_by_a_claim(ledger, other).await;
 }
 
 /// Ingesters commit side by side; whoever reads meanwhile never sees a number before a smaller one.
@@ -145,6 +147,47 @@ async fn moves_to_the_archive(ledger: &dyn Ledger, other: &dyn Ledger) {
     assert_eq!(ledger.archived_segments(i64::MAX / 1_000_000).await.unwrap(), []);
     assert_eq!(ledger.segments(0, 3).await.unwrap().len(), 1);
     assert_eq!(ledger.latest_sequence().await.unwrap(), latest);
+}
+
+async fn gaps_are_kept_and_passed_only_by_a_claim(ledger: &dyn Ledger, other: &dyn Ledger) {
+    let before = ledger.claim("gap", 3).await.unwrap();
+    let gap = Gap {
+        topic: "gap".to_owned(),
+        partition: 3,
+        from_offset: 0,
+        to_offset: 7,
+        reason: GapReason::Truncated,
+        detail: "begins at 7".to_owned(),
+    };
+    ledger.record_gap(gap.clone()).await.unwrap();
+    let found = other.gaps().await.unwrap();
+    assert_eq!((found.len(), &found[0].gap, found[0].accepted_at), (1, &gap, None));
+    // Found again, it has grown.
+    let grown = Gap { to_offset: 9, detail: "begins at 9".to_owned(), ..gap };
+    other.record_gap(grown.clone()).await.unwrap();
+    let again = ledger.gaps().await.unwrap();
+    assert_eq!((again.len(), &again[0].gap), (1, &grown));
+    assert_eq!(again[0].found_at, found[0].found_at);
+    // Another reason is another gap.
+    let recreated = Gap { reason: GapReason::Recreated, to_offset: 0, ..grown.clone() };
+    ledger.record_gap(recreated).await.unwrap();
+    let claim = other.claim("gap", 3).await.unwrap();
+    assert!(ledger.accept_gap(&before, grown.clone()).await.unwrap_err().is_fenced());
+    assert!(ledger.gaps().await.unwrap().iter().all(|entry| entry.accepted_at.is_none()));
+    ledger.accept_gap(&claim, grown.clone()).await.unwrap();
+    assert_eq!(ledger.position("gap", 3).await.unwrap(), Some(9));
+    assert!(ledger.accept_gap(&claim, grown.clone()).await.unwrap_err().is_fenced());
+    ledger.record_gap(grown).await.unwrap();
+    let gaps = ledger.gaps().await.unwrap();
+    let accepted = |reason| {
+        let entry = gaps.iter().find(|entry| entry.gap.reason == reason).unwrap();
+        entry.accepted_at.is_some()
+    };
+    assert!(accepted(GapReason::Truncated) && !accepted(GapReason::Recreated));
+    let partitions = ledger.partitions().await.unwrap();
+    let moved = partitions.iter().find(|partition| &*partition.claim.topic == "gap").unwrap();
+    assert_eq!(moved.counts, Counts::default());
+    assert!(moved.updated_at > 0);
 }
 
 async fn claims_are_fenced(ledger: &dyn Ledger, other: &dyn Ledger) {

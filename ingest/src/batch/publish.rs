@@ -1,5 +1,6 @@
 //! Steps 3 and 4: seal the rows as a segment, and commit it in the ledger.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{NaiveDate, NaiveDateTime, Utc};
@@ -12,7 +13,7 @@ use questlake_engine::stores::ledger::{
 
 use super::dedup::Deduplicated;
 use super::prepare::Prepared;
-use super::{BatchOutcome, Ingester, aborted};
+use super::{BatchOutcome, Ingester, PartitionAdvance, aborted};
 use crate::decode::Rejection;
 use crate::error::IngestError;
 
@@ -95,32 +96,28 @@ pub(super) fn named_at(name: &str) -> Option<NaiveDateTime> {
 /// Per partition, how far it moves and what became of its records.
 fn advances(prepared: &Prepared, duplicates: &[u32]) -> Vec<PositionAdvance> {
     let batch = &prepared.batch;
+    let mut counts: HashMap<i32, Counts> = HashMap::new();
+    for span in &batch.records.records {
+        counts.entry(span.partition).or_default().consumed += 1;
+    }
     let partition_of = |record: u32| batch.records.records[record as usize].partition;
-    batch
-        .advances
-        .iter()
-        .map(|advance| {
-            let partition = advance.claim.partition;
-            let count = |records: &mut dyn Iterator<Item = u32>| {
-                records.filter(|record| partition_of(*record) == partition).count() as u64
-            };
-            let consumed =
-                batch.records.records.iter().filter(|span| span.partition == partition).count();
-            let landed =
-                count(&mut prepared.tables.iter().flat_map(|table| table.records.iter().copied()));
-            PositionAdvance {
-                claim: advance.claim.clone(),
-                next_offset: advance.next_offset,
-                counts: Counts {
-                    consumed: consumed as u64,
-                    landed,
-                    duplicates: count(&mut duplicates.iter().copied()),
-                    quarantined: count(&mut prepared.rejected.iter().map(|entry| entry.record)),
-                },
-                content: advance.content.clone(),
-            }
-        })
-        .collect()
+    let landed = prepared.tables.iter().flat_map(|table| table.records.iter());
+    for record in landed {
+        counts.entry(partition_of(*record)).or_default().landed += 1;
+    }
+    for record in duplicates {
+        counts.entry(partition_of(*record)).or_default().duplicates += 1;
+    }
+    for rejection in &prepared.rejected {
+        counts.entry(partition_of(rejection.record)).or_default().quarantined += 1;
+    }
+    let advance = |advance: &PartitionAdvance| PositionAdvance {
+        claim: advance.claim.clone(),
+        next_offset: advance.next_offset,
+        counts: counts.get(&advance.claim.partition).copied().unwrap_or_default(),
+        content: advance.content.clone(),
+    };
+    batch.advances.iter().map(advance).collect()
 }
 
 fn quarantined(ingester: &Ingester, prepared: &Prepared) -> Vec<QuarantinedRecord> {

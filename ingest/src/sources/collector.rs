@@ -1,8 +1,9 @@
 //! The HTTP collector: `POST /v1/events`.
 //!
 //! Takes one JSON object, an array, or newline-delimited objects, plain or gzip. Answers 200 when
-//! the batch is durable, with counts and the reasons of refused records; a client that gets any
-//! other answer, or none, can send the same events again.
+//! the batch is durable: with counts and the reasons of refused records where it was taken in, or
+//! with the number of records that Kafka has acknowledged, which are taken in by other processes.
+//! A client that gets any other answer, or none, can send the same events again.
 
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::{BodyError, split_body, unpack};
-use super::queue::{IngestQueue, Submission, SubmissionOutcome, SubmitError};
+use super::intake::{Intake, Taken};
+use super::queue::{Submission, SubmissionOutcome, SubmitError};
 use super::read_body::{ReadError, read_body};
 
 /// Topic of the collector's queue.
@@ -39,16 +41,23 @@ pub struct CollectorBounds {
 
 #[derive(Clone)]
 struct Collector {
-    queue: IngestQueue,
+    intake: Intake,
     bounds: CollectorBounds,
 }
 
 /// The collector's routes.
-pub fn collector_router(queue: IngestQueue, bounds: CollectorBounds) -> Router {
-    Router::new().route("/v1/events", post(collect)).with_state(Collector { queue, bounds })
+pub fn collector_router(intake: Intake, bounds: CollectorBounds) -> Router {
+    Router::new().route("/v1/events", post(collect)).with_state(Collector { intake, bounds })
 }
 
-/// The answer to a batch that is durable.
+/// The answer to a batch that Kafka has acknowledged.
+#[derive(Debug, Serialize)]
+struct Delivered {
+    received: u64,
+    delivered: u64,
+}
+
+/// The answer to a batch that was taken in.
 #[derive(Debug, Serialize)]
 struct Accepted {
     received: u64,
@@ -103,9 +112,13 @@ async fn collect(State(collector): State<Collector>, headers: HeaderMap, body: B
         Err(error) => return body_problem(&error),
     };
     let submission = Submission { data: body, records, origins: Vec::new() };
-    let submitted = collector.queue.submit(submission);
+    let submitted = collector.intake.submit(submission);
     match timeout_at(deadline, submitted).await {
-        Ok(Ok(outcome)) => accepted(outcome),
+        Ok(Ok(Taken::Landed(outcome))) => accepted(outcome),
+        Ok(Ok(Taken::Delivered(records))) => {
+            let answer = Delivered { received: records, delivered: records };
+            (StatusCode::OK, axum::Json(answer)).into_response()
+        }
         Ok(Err(error)) => submit_problem(&error),
         Err(_) => problem(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -149,7 +162,9 @@ fn body_problem(error: &BodyError) -> Response {
 fn submit_problem(error: &SubmitError) -> Response {
     let status = match error {
         SubmitError::Full => StatusCode::TOO_MANY_REQUESTS,
-        SubmitError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        SubmitError::TooLarge { .. } | SubmitError::RecordTooLarge { .. } => {
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
         SubmitError::Failed(_) | SubmitError::Closed => StatusCode::SERVICE_UNAVAILABLE,
     };
     // The cause is in the log; it may name paths that are nobody's business outside.

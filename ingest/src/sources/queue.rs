@@ -81,6 +81,14 @@ pub enum SubmitError {
         /// The queue's size in bytes.
         limit: usize,
     },
+    /// A record is larger than what Kafka takes.
+    #[error("record {index} is larger than {limit} bytes; leave it out and send the others again")]
+    RecordTooLarge {
+        /// Its index in the submission, from 0.
+        index: usize,
+        /// Largest record in bytes.
+        limit: usize,
+    },
     /// It could not be taken in now. Its records may be on disk and land later; sending them again
     /// is safe.
     #[error("the events could not be made durable: {0}; sending them again is safe")]

@@ -63,6 +63,19 @@ CREATE TABLE IF NOT EXISTS meta_quarantine (
 );
 CREATE INDEX IF NOT EXISTS meta_quarantine_open ON meta_quarantine (state, reason, event_type);
 
+-- Records that a topic no longer has although they were never read.
+CREATE TABLE IF NOT EXISTS meta_gaps (
+    topic       TEXT    NOT NULL,
+    partition   INTEGER NOT NULL,
+    from_offset INTEGER NOT NULL,             -- the position at which it was found
+    to_offset   INTEGER NOT NULL,             -- first record that is there
+    reason      TEXT    NOT NULL CHECK (reason IN ('truncated', 'recreated')),
+    detail      TEXT    NOT NULL,
+    found_at    INTEGER NOT NULL,             -- milliseconds since 1970
+    accepted_at INTEGER,                      -- when somebody decided to go on behind it
+    PRIMARY KEY (topic, partition, from_offset, reason)
+) WITHOUT ROWID;
+
 -- How far the archive goes: one row.
 CREATE TABLE IF NOT EXISTS meta_archive (
     id        INTEGER PRIMARY KEY CHECK (id = 1),

@@ -1,6 +1,7 @@
 //! The ledger on SQLite, in the same file as the embedded warehouse.
 
 mod archive;
+mod gaps;
 mod quarantine;
 mod segments;
 
@@ -8,6 +9,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
 
 use super::archived::{ArchiveCommit, ArchiveState, History};
+use super::gap::{Gap, GapEntry};
 use super::{
     BatchCommit, Claim, ContentMark, Counts, Ledger, LedgerSnapshot, PartitionStatus,
     PositionAdvance, QuarantineEntry, QuarantineFilter, SegmentEntry,
@@ -225,6 +227,23 @@ impl Ledger for SqliteLedger {
         self.database
             .read("read the quarantine", move |connection| quarantine::read(connection, &filter))
             .await
+    }
+
+    async fn record_gap(&self, gap: Gap) -> StoreResult<()> {
+        self.write("list a gap", move |connection| {
+            gaps::record(connection, &gap).map_err(CommitFailure::from)
+        })
+        .await
+    }
+
+    async fn accept_gap(&self, claim: &Claim, gap: Gap) -> StoreResult<()> {
+        let claim = claim.clone();
+        self.write("go on behind a gap", move |connection| gaps::accept(connection, &claim, &gap))
+            .await
+    }
+
+    async fn gaps(&self) -> StoreResult<Vec<GapEntry>> {
+        self.database.read("read the gaps", gaps::read).await
     }
 
     async fn snapshot(&self) -> StoreResult<LedgerSnapshot> {

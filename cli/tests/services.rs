@@ -1,0 +1,29 @@
+//! The binary with real services behind it. `make services` starts them, and `scripts/services.sh env`
+//! says where they are.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+#[allow(dead_code, reason = "shared with the other tests")]
+#[path = "support/collector.rs"]
+mod collector;
+#[allow(dead_code, reason = "shared with the other tests")]
+#[path = "support/dataset.rs"]
+mod dataset;
+#[allow(dead_code, reason = "shared with the other tests")]
+#[path = "support/inspect.rs"]
+mod inspect;
+#[path = "support/kafka_topic.rs"]
+mod kafka_topic;
+#[allow(dead_code, reason = "shared with the other tests")]
+#[path = "support/sandbox.rs"]
+mod sandbox;
+
+#[path = "services/kafka.rs"]
+mod kafka;
+#[path = "services/kafka_faults.rs"]
+mod kafka_faults;
+#[path = "services/kafka_group.rs"]
+mod kafka_group;
+
+/// The embedded stores beside the services wait for a disk as they do in earnest.
+const SANDBOXES_IN_MEMORY: bool = false;

@@ -1,0 +1,263 @@
+//! A topic of its own for each test, and what only its owner does to it.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde_json::Value;
+
+use crate::sandbox::{Finished, Running, Sandbox, wait_for};
+
+/// Longest wait for an answer of the broker, which may be busy with other tests.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
+
+/// Whoever restarts the broker keeps the others from using it.
+static BROKER: RwLock<()> = RwLock::new(());
+
+static NEXT_TOPIC: AtomicU32 = AtomicU32::new(0);
+
+/// Where the broker is.
+pub(crate) fn brokers() -> String {
+    std::env::var("QUESTLAKE_TEST_KAFKA_BROKERS").unwrap_or_else(|_| {
+        panic!(
+            "QUESTLAKE_TEST_KAFKA_BROKERS is not set: run `make services`, and then \
+             `eval \"$(scripts/services.sh env)\"`; `make test` does both"
+        )
+    })
+}
+
+/// The broker while nobody restarts it.
+pub(crate) fn use_broker() -> RwLockReadGuard<'static, ()> {
+    BROKER.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// The broker while nobody else uses it.
+pub(crate) fn own_broker() -> RwLockWriteGuard<'static, ()> {
+    BROKER.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Does something with the broker: `kill`, `start`, `restart`, `pause` or `resume`.
+pub(crate) fn broker(what: &str) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let status = Command::new(script.join("scripts/services.sh"))
+        .args([what, "kafka"])
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "scripts/services.sh {what} kafka failed");
+}
+
+/// A topic that no other test knows.
+pub(crate) struct Topic {
+    pub(crate) name: String,
+    admin: AdminClient<DefaultClientContext>,
+    producer: BaseProducer,
+}
+
+fn config() -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers()).set("allow.auto.create.topics", "false");
+    config
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(ANSWER_TIME)).operation_timeout(Some(ANSWER_TIME))
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+impl Topic {
+    /// A name for a topic that is not there yet.
+    pub(crate) fn named() -> Self {
+        let number = NEXT_TOPIC.fetch_add(1, Ordering::Relaxed);
+        Self {
+            name: format!("test-{}-{number}", std::process::id()),
+            admin: config().create().unwrap(),
+            producer: config().set("linger.ms", "1").create().unwrap(),
+        }
+    }
+
+    /// A topic with so many partitions.
+    pub(crate) fn create(partitions: i32) -> Self {
+        let topic = Self::named();
+        topic.make(partitions);
+        topic
+    }
+
+    /// Makes the topic.
+    pub(crate) fn make(&self, partitions: i32) {
+        let new = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(1));
+        // A topic that is being deleted is in the way for a moment.
+        wait_for("the topic to be created", || {
+            let results = block_on(self.admin.create_topics([&new], &options())).unwrap();
+            match &results[0] {
+                Ok(_) => Some(()),
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => None,
+                Err((_, error)) => panic!("{}: {error}", self.name),
+            }
+        });
+        let watermarks = |partition| self.try_watermarks(partition);
+        wait_for("the topic's leaders", || {
+            (0..partitions).all(|partition| watermarks(partition).is_some()).then_some(())
+        });
+    }
+
+    /// Adds partitions, up to so many.
+    pub(crate) fn grow(&self, partitions: usize) {
+        let new = NewPartitions::new(&self.name, partitions);
+        let results = block_on(self.admin.create_partitions([&new], &options())).unwrap();
+        results[0].as_ref().unwrap();
+        wait_for("the new partitions", || self.try_watermarks(partitions as i32 - 1).map(|_| ()));
+    }
+
+    /// Deletes the topic.
+    pub(crate) fn delete(&self) {
+        block_on(self.admin.delete_topics(&[self.name.as_str()], &options())).unwrap()[0]
+            .as_ref()
+            .unwrap();
+    }
+
+    /// Drops the records of a partition before an offset.
+    pub(crate) fn drop_records(&self, partition: i32, before: i64) {
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(&self.name, partition, Offset::Offset(before)).unwrap();
+        block_on(self.admin.delete_records(&offsets, &options())).unwrap();
+        let begins_there = || (self.watermarks(partition).0 == before).then_some(());
+        wait_for("records to be dropped", begins_there);
+    }
+
+    /// First offset of a partition, and the one behind the last.
+    pub(crate) fn watermarks(&self, partition: i32) -> (i64, i64) {
+        self.try_watermarks(partition).unwrap()
+    }
+
+    fn try_watermarks(&self, partition: i32) -> Option<(i64, i64)> {
+        let consumer: BaseConsumer = config().create().unwrap();
+        consumer.fetch_watermarks(&self.name, partition, ANSWER_TIME).ok()
+    }
+
+    /// Sends records to one partition and waits until they are there.
+    pub(crate) fn send(&self, partition: i32, records: &[&[u8]]) {
+        for record in records {
+            let message =
+                BaseRecord::<[u8], [u8]>::to(&self.name).partition(partition).payload(*record);
+            self.producer.send(message).map_err(|(error, _)| error).unwrap();
+        }
+        self.producer.flush(ANSWER_TIME).unwrap();
+    }
+
+    /// Sends lines, each to the partition of its player, and waits until they are there.
+    pub(crate) fn send_lines(&self, lines: &[Vec<u8>]) {
+        for line in lines {
+            let line = line.trim_ascii_end();
+            let event: Option<Value> = serde_json::from_slice(line).ok();
+            let player = event.and_then(|event| event["player_id"].as_str().map(str::to_owned));
+            loop {
+                let mut message = BaseRecord::<str, [u8]>::to(&self.name).payload(line);
+                if let Some(player) = &player {
+                    message = message.key(player.as_str());
+                }
+                match self.producer.send(message) {
+                    Ok(()) => break,
+                    // The client has as many records as it takes: wait for acknowledgements.
+                    Err((error, _)) => {
+                        let code = error.rdkafka_error_code();
+                        assert_eq!(code, Some(RDKafkaErrorCode::QueueFull), "{error}");
+                        self.producer.poll(Duration::from_millis(10));
+                    }
+                }
+            }
+        }
+        self.producer.flush(ANSWER_TIME).unwrap();
+    }
+
+    /// Sends records in transactions, of which every second one is given up: their offsets, and
+    /// those of the transactions' ends, are passed over by readers.
+    pub(crate) fn send_in_transactions(&self, transactions: &[Vec<Vec<u8>>]) {
+        let producer: BaseProducer =
+            config().set("transactional.id", self.name.as_str()).create().unwrap();
+        producer.init_transactions(ANSWER_TIME).unwrap();
+        for records in transactions {
+            for is_committed in [true, false] {
+                producer.begin_transaction().unwrap();
+                for record in records {
+                    let message =
+                        BaseRecord::<[u8], [u8]>::to(&self.name).partition(0).payload(record);
+                    producer.send(message).map_err(|(error, _)| error).unwrap();
+                }
+                producer.flush(ANSWER_TIME).unwrap();
+                if is_committed {
+                    producer.commit_transaction(ANSWER_TIME).unwrap();
+                } else {
+                    producer.abort_transaction(ANSWER_TIME).unwrap();
+                }
+            }
+        }
+    }
+
+    /// The flags by which the binary finds the topic; the group has its name.
+    pub(crate) fn flags(&self) -> Vec<String> {
+        let brokers = brokers();
+        let flags = [
+            ["--kafka-brokers", brokers.as_str()],
+            ["--kafka-topic", self.name.as_str()],
+            ["--kafka-group", self.name.as_str()],
+            // As short as brokers allow.
+            ["--kafka-session-timeout", "6s"],
+        ];
+        flags.concat().into_iter().map(str::to_owned).collect()
+    }
+
+    /// The arguments of a command on this topic.
+    pub(crate) fn arguments(&self, arguments: &[&str]) -> Vec<String> {
+        let own = arguments.iter().map(|argument| (*argument).to_owned());
+        own.chain(self.flags()).collect()
+    }
+
+    /// Starts an ingester of the topic in small batches.
+    pub(crate) fn ingester(&self, sandbox: &Sandbox, flags: &[&str]) -> Running {
+        let small = ["ingest", "--ingest-batch-records", "500", "--ingest-batch-wait", "20ms"];
+        let arguments = self.arguments(&[&small[..], flags].concat());
+        Running::start(&mut sandbox.command(&arguments))
+    }
+
+    /// What `questlake status` says, whether or not all is well.
+    pub(crate) fn status(&self, sandbox: &Sandbox) -> Finished {
+        sandbox.run(&self.arguments(&["status", "--format", "json"]))
+    }
+
+    /// Waits until everything that is in the topic is committed.
+    pub(crate) fn wait_until_read(&self, sandbox: &Sandbox) {
+        wait_for("everything to be read", || {
+            let status = self.status(sandbox).json();
+            (status["kafka"]["lag"] == 0).then_some(())
+        });
+    }
+
+    /// Takes in everything that is in the topic, and ends the ingester as a supervisor would.
+    pub(crate) fn take_in(&self, sandbox: &Sandbox, flags: &[&str]) {
+        let ingester = self.ingester(sandbox, flags);
+        self.wait_until_read(sandbox);
+        ingester.signal("TERM");
+        let finished = ingester.finish();
+        assert!(finished.status.success(), "{finished:#?}");
+    }
+}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        // A test may have deleted it; what stays goes with `make services-down`.
+        let _ = block_on(self.admin.delete_topics(&[self.name.as_str()], &options()));
+    }
+}
