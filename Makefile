@@ -7,7 +7,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: setup tools readers demo test lint fmt bench torture help
-.PHONY: services services-down services-status compose-check
+.PHONY: demo-services services services-down services-status compose-check
 
 CARGO ?= cargo
 # Further arguments for each cargo command, such as --locked.
@@ -30,8 +30,12 @@ readers:
 demo: tools ## simulate a game, load it and serve its figures (DEMO_ARGS=…)
 	$(CARGO) run --release $(CARGO_FLAGS) -p questlake -- demo $(DEMO_ARGS)
 
-test: readers ## run all tests and count them
-	$(CARGO) test --release --workspace --no-fail-fast $(CARGO_FLAGS) | awk -f scripts/count-tests.awk
+demo-services: tools ## the same on PostgreSQL, MongoDB, Kafka, HDFS and Redis of this machine
+	CARGO="$(CARGO)" CARGO_FLAGS="$(CARGO_FLAGS)" scripts/demo-services.sh $(DEMO_ARGS)
+
+test: readers ## run all tests and count them; services are started for it
+	scripts/with-services.sh $(CARGO) test --release --workspace --no-fail-fast $(CARGO_FLAGS) \
+		| awk -f scripts/count-tests.awk
 
 lint: tools ## check format, clippy, documentation and dependencies; warnings are errors
 	$(CARGO) fmt --all --check

@@ -1,26 +1,21 @@
 //! `questlake demo`: the whole way on simulated data, in one process.
 
+mod live;
+mod services;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bytes::Bytes;
 use clap::Args;
-use questlake_engine::clock::now_millis;
 use questlake_engine::pipeline::Engine;
 use questlake_engine::pipeline::plan::RunOptions;
-use questlake_ingest::decode::split_lines;
-use questlake_ingest::simulate::{FaultRates, LiveSimulator, SimulationOptions};
-use questlake_ingest::sources::intake::Intake;
-use questlake_ingest::sources::queue::Submission;
+use questlake_ingest::simulate::{FaultRates, SimulationOptions, Truth};
 use questlake_ingest::verify::verify;
-use tracing::error;
 
-use super::serve::Server;
 use super::{Format, archive, etl, ingest, kpi, simulate, status};
 use crate::app::App;
 use crate::error::CliError;
-use crate::stop::Stop;
 use crate::terminal::Style;
 use crate::terminal::numbers::duration;
 
@@ -30,13 +25,6 @@ const MARKER: &str = "demo-data";
 /// What the demo makes in its data folder, and removes when it begins anew.
 const OWN_FILES: &[&str] =
     &["hot.db", "warehouse.db", "landing", "archive", "queue", "spill", "demo"];
-
-/// Players of the live part: they give some ten events a second.
-const LIVE_PLAYERS: u32 = 100_000;
-
-/// How often live events are handed over, and the star schema is brought up to date.
-const LIVE_EVERY: Duration = Duration::from_secs(1);
-const RUN_EVERY: Duration = Duration::from_secs(10);
 
 /// The latest days, which the demo leaves in landing.
 const KEPT_DAYS: u32 = 7;
@@ -52,6 +40,9 @@ pub(crate) struct DemoArgs {
     /// Everything that is left to chance follows from it
     #[arg(long, default_value_t = 7)]
     seed: u64,
+    /// Go by way of Kafka into the stores that the settings name, which must be empty
+    #[arg(long)]
+    services: bool,
     /// End when the figures are proven, instead of going on with live events
     #[arg(long)]
     exit: bool,
@@ -66,16 +57,11 @@ pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<ExitCode, CliError>
     options.seed = args.seed;
     options.faults = FaultRates::typical();
     simulate::check_days(&options)?;
-    let folder = begin_anew(app)?;
-    let events = folder.join("events.ndjson");
-    let truth = simulate::write_events(app, &options, &events)?;
-    simulate::write_truth(&truth, &folder.join("truth.json"))?;
-    let engine = app.stop.interrupts(app.engine()).await?;
-    let ingester = app.ingester(&engine)?;
-    let outcome = ingest::take_file(app, &ingester, &events).await?;
-    if outcome.stopped {
-        return Err(CliError::Interrupted);
-    }
+    let (engine, truth) = if args.services {
+        services::take_in(app, &options).await?
+    } else {
+        take_in_file(app, &options).await?
+    };
     app.line(&app.output.style(Style::Bold, "\nStar schema"))?;
     let report = app.stop.interrupts(etl::run_models(app, &engine, &RunOptions::default())).await?;
     etl::print_report(app, &report, Format::Text)?;
@@ -97,15 +83,31 @@ pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<ExitCode, CliError>
     super::verify::print(app, &verified)?;
     app.stop.interrupts(kpi::print(app, &engine)).await?;
     let proven = verified.holds() && state.accounting.adds_up;
+    let way = if args.services { "simulate → Kafka → ingest" } else { "simulate → ingest" };
     app.line(&app.output.style(
         Style::Bold,
-        &format!("\nsimulate → ingest → etl → archive → verify in {}", duration(started.elapsed())),
+        &format!("\n{way} → etl → archive → verify in {}", duration(started.elapsed())),
     ))?;
     if args.exit || !proven {
         return Ok(if proven { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
-    go_live(app, &engine).await?;
+    live::go_live(app, &engine).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Simulates into a file of the data folder, and takes it in.
+async fn take_in_file(app: &App, options: &SimulationOptions) -> Result<(Engine, Truth), CliError> {
+    let folder = begin_anew(app)?;
+    let events = folder.join("events.ndjson");
+    let truth = simulate::write_events(app, options, &events)?;
+    simulate::write_truth(&truth, &folder.join("truth.json"))?;
+    let engine = app.stop.interrupts(app.engine()).await?;
+    let ingester = app.ingester(&engine)?;
+    let outcome = ingest::take_file(app, &ingester, &events).await?;
+    if outcome.stopped {
+        return Err(CliError::Interrupted);
+    }
+    Ok((engine, truth))
 }
 
 /// Removes an earlier demo's data. Anything else in the data folder is left alone: then the demo
@@ -113,11 +115,6 @@ pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<ExitCode, CliError>
 fn begin_anew(app: &App) -> Result<PathBuf, CliError> {
     let data = &app.settings.data;
     let marker = data.join(MARKER);
-    let file_error = |operation, path: &Path, source| CliError::File {
-        operation,
-        path: path.display().to_string(),
-        source,
-    };
     let in_use = OWN_FILES.iter().any(|name| data.join(name).exists());
     if in_use && !marker.exists() {
         return Err(CliError::Usage(format!(
@@ -139,67 +136,19 @@ fn begin_anew(app: &App) -> Result<PathBuf, CliError> {
         };
         removed.map_err(|error| file_error("remove", &path, error))?;
     }
-    let folder = data.join("demo");
-    std::fs::create_dir_all(&folder).map_err(|error| file_error("create", &folder, error))?;
+    let folder = own_folder(app)?;
     std::fs::write(&marker, "This folder holds the data of `questlake demo`, which replaces it.\n")
         .map_err(|error| file_error("write", &marker, error))?;
     Ok(folder)
 }
 
-/// Goes on with live events, brings the star schema up to date, and serves.
-async fn go_live(app: &App, engine: &Engine) -> Result<(), CliError> {
-    let server = app.stop.interrupts(Server::start(app, engine)).await?;
-    app.line("live events come in now; Ctrl-C ends")?;
-    let feeding = tokio::spawn(feed(server.intake.clone(), app.stop.clone()));
-    let running = tokio::spawn(keep_current(engine.clone(), app.stop.clone()));
-    server.stopped().await?;
-    feeding.abort();
-    running.abort();
-    Ok(())
+/// Where the demo keeps what is in no store: its events and their truth.
+fn own_folder(app: &App) -> Result<PathBuf, CliError> {
+    let folder = app.settings.data.join("demo");
+    std::fs::create_dir_all(&folder).map_err(|error| file_error("create", &folder, error))?;
+    Ok(folder)
 }
 
-async fn feed(intake: Intake, stop: Stop) {
-    let options = SimulationOptions::new().map(|mut options| {
-        options.players = LIVE_PLAYERS;
-        options
-    });
-    let mut simulator = match options.and_then(|options| LiveSimulator::new(options, now_millis()))
-    {
-        Ok(simulator) => simulator,
-        Err(failure) => {
-            error!("no live events: {failure}");
-            return;
-        }
-    };
-    let mut ticks = tokio::time::interval(LIVE_EVERY);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = stop.told() => return,
-        }
-        let mut lines = Vec::new();
-        simulator.next_events(now_millis(), &mut lines);
-        let records: Vec<(u32, u32)> =
-            split_lines(&lines, 0, 0).iter().map(|span| (span.start, span.length)).collect();
-        if records.is_empty() {
-            continue;
-        }
-        let submission = Submission { data: Bytes::from(lines), records, origins: Vec::new() };
-        if let Err(failure) = intake.submit_waiting(submission).await {
-            error!("live events were not taken: {failure}");
-        }
-    }
-}
-
-async fn keep_current(engine: Engine, stop: Stop) {
-    let mut ticks = tokio::time::interval(RUN_EVERY);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = stop.told() => return,
-        }
-        if let Err(failure) = engine.run(&RunOptions::default(), None).await {
-            error!("the star schema could not be brought up to date: {failure}");
-        }
-    }
+fn file_error(operation: &'static str, path: &Path, source: std::io::Error) -> CliError {
+    CliError::File { operation, path: path.display().to_string(), source }
 }

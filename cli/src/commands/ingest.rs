@@ -23,6 +23,8 @@ use crate::terminal::numbers::thousands;
 use crate::terminal::progress::Unit;
 use crate::terminal::table::Column;
 
+pub(crate) use self::topic::{Until, take_topic, topic_options};
+
 /// How often the progress bar is moved.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
@@ -78,7 +80,10 @@ pub(crate) async fn run(app: &App, args: IngestArgs) -> Result<ExitCode, CliErro
                     .to_owned(),
             ));
         };
-        let outcome = topic::take_topic(app, kafka, args.accept_gaps).await?;
+        let engine = app.stop.interrupts(app.engine()).await?;
+        let until = Until::Told { accept_gaps: args.accept_gaps };
+        let counts = take_topic(app, &engine, kafka, until).await?;
+        let outcome = FileOutcome { topic: kafka.topic.clone(), counts, ..FileOutcome::default() };
         let mut report = IngestReport { files: Vec::new(), totals: Totals::default() };
         report.add(Path::new(&kafka.topic), &outcome);
         print(app, &report, args.format)?;

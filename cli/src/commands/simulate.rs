@@ -160,7 +160,7 @@ pub(crate) fn write_events(
 }
 
 /// Sends the events to the topic of Kafka, with progress.
-async fn send_events(
+pub(crate) async fn send_events(
     app: &App,
     options: &SimulationOptions,
     rate: Option<u32>,

@@ -12,6 +12,7 @@
 //! end, and finds its own `commit_id` if it took place.
 
 mod archive;
+mod gaps;
 mod partitions;
 mod quarantine;
 mod segments;
@@ -22,6 +23,7 @@ use tokio_postgres::{IsolationLevel, Transaction};
 use uuid::Uuid;
 
 use super::archived::{ArchiveCommit, ArchiveState, History};
+use super::gap::{Gap, GapEntry};
 use super::{
     BatchCommit, Claim, Ledger, LedgerSnapshot, PartitionStatus, PositionAdvance, QuarantineEntry,
     QuarantineFilter, SegmentEntry,
@@ -284,6 +286,38 @@ impl Ledger for PostgresLedger {
             .await
     }
 
+    async fn record_gap(&self, gap: Gap) -> StoreResult<()> {
+        let gap = &gap;
+        self.database
+            .attempt("list a gap", |session| async move {
+                gaps::record(&session, gap).await?;
+                session.end(())
+            })
+            .await
+    }
+
+    async fn accept_gap(&self, claim: &Claim, gap: Gap) -> StoreResult<()> {
+        let commit_id = &Uuid::new_v4().to_string();
+        let gap = &gap;
+        self.database
+            .attempt("accept a gap", |mut session| async move {
+                let transaction = session.transaction().await?;
+                gaps::accept(&transaction, claim, gap, commit_id).await?;
+                transaction.commit().await?;
+                session.end(())
+            })
+            .await
+    }
+
+    async fn gaps(&self) -> StoreResult<Vec<GapEntry>> {
+        self.database
+            .attempt("list the gaps", |session| async move {
+                let gaps = gaps::read(&session).await?;
+                session.end(gaps)
+            })
+            .await
+    }
+
     async fn snapshot(&self) -> StoreResult<LedgerSnapshot> {
         self.database
             .attempt("read the accounts", |mut session| async move {
@@ -343,12 +377,7 @@ async fn write_batch(
         {
             return Ok(Written::Before(sequence));
         }
-        let claim = &advance.claim;
-        let what = format!(
-            "{}/{} was taken over since it was claimed with epoch {} at offset {}",
-            claim.topic, claim.partition, claim.epoch, claim.next_offset
-        );
-        return Err(Failure::Fenced { what, advice: TAKEN_OVER });
+        return Err(fenced(&advance.claim));
     }
     quarantine::insert(transaction, &batch.quarantined, now).await?;
     quarantine::finish_replays(transaction, &batch.replays).await?;
@@ -357,4 +386,13 @@ async fn write_batch(
         Some(segment) => segments::insert(transaction, segment, now).await?,
         None => 0,
     }))
+}
+
+/// A partition that does not stand where the claim says, by no commit of ours.
+fn fenced(claim: &Claim) -> Failure {
+    let what = format!(
+        "{}/{} was taken over since it was claimed with epoch {} at offset {}",
+        claim.topic, claim.partition, claim.epoch, claim.next_offset
+    );
+    Failure::Fenced { what, advice: TAKEN_OVER }
 }

@@ -94,6 +94,22 @@ COMMENT ON COLUMN questlake.quarantine.reason IS 'Code of the reason';
 COMMENT ON COLUMN questlake.quarantine.detail IS 'What is wrong, for a person';
 COMMENT ON COLUMN questlake.quarantine.attempts IS 'How often a replay was tried';
 
+CREATE TABLE questlake.gaps (
+    topic       text COLLATE "C" NOT NULL,
+    partition   integer NOT NULL,
+    from_offset bigint  NOT NULL,
+    to_offset   bigint  NOT NULL,
+    reason      text COLLATE "C" NOT NULL CHECK (reason IN ('truncated', 'recreated')),
+    detail      text    NOT NULL,
+    found_at    timestamptz NOT NULL,
+    accepted_at timestamptz,
+    PRIMARY KEY (topic, partition, from_offset, reason)
+);
+COMMENT ON TABLE  questlake.gaps IS 'Records that a topic no longer has although they were never read';
+COMMENT ON COLUMN questlake.gaps.from_offset IS 'The position at which it was found';
+COMMENT ON COLUMN questlake.gaps.to_offset IS 'First record that is there';
+COMMENT ON COLUMN questlake.gaps.accepted_at IS 'When somebody decided to go on behind it';
+
 CREATE TABLE questlake.archive (
     id        boolean PRIMARY KEY DEFAULT true CHECK (id),
     through   bigint NOT NULL,

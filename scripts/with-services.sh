@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Runs a command with PostgreSQL, Redis, Kafka, HDFS and MongoDB running, and with the variables by
+# which tests find them. Services that ran before go on running; else they are stopped at the end.
+#
+#   with-services.sh COMMAND [ARGUMENT…]
+set -euo pipefail
+services="$(dirname "$0")/services.sh"
+
+if ! "$services" status >/dev/null 2>&1; then
+    trap '"$services" down >&2' EXIT
+fi
+# What runs already is left as it is.
+"$services" up >&2
+addresses=$("$services" env)
+eval "$addresses"
+"$@"
