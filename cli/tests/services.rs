@@ -12,18 +12,33 @@ mod dataset;
 #[allow(dead_code, reason = "shared with the other tests")]
 #[path = "support/inspect.rs"]
 mod inspect;
+#[path = "support/installation.rs"]
+mod installation;
 #[path = "support/kafka_topic.rs"]
 mod kafka_topic;
 #[allow(dead_code, reason = "shared with the other tests")]
+#[path = "support/random.rs"]
+mod random;
+#[allow(dead_code, reason = "shared with the other tests")]
 #[path = "support/sandbox.rs"]
 mod sandbox;
+#[path = "support/services.rs"]
+mod services;
 
+#[path = "services/away.rs"]
+mod away;
+#[path = "services/demo.rs"]
+mod demo;
 #[path = "services/kafka.rs"]
 mod kafka;
 #[path = "services/kafka_faults.rs"]
 mod kafka_faults;
 #[path = "services/kafka_group.rs"]
 mod kafka_group;
+#[path = "services/kills.rs"]
+mod kills;
+#[path = "services/outages.rs"]
+mod outages;
 
 /// The embedded stores beside the services wait for a disk as they do in earnest.
 const SANDBOXES_IN_MEMORY: bool = false;

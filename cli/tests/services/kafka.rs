@@ -8,12 +8,13 @@ use serde_json::json;
 use crate::collector::{Server, agent, post};
 use crate::dataset::{Dataset, whole_event};
 use crate::inspect::{Sent, accounting, assert_exactly_once};
-use crate::kafka_topic::{Topic, use_broker};
+use crate::kafka_topic::Topic;
 use crate::sandbox::{Sandbox, wait_for};
+use crate::services::use_services;
 
 #[test]
 fn what_is_in_the_topic_is_taken_in_once_by_both_assignors() {
-    let _broker = use_broker();
+    let _services = use_services();
     for assignor in ["cooperative-sticky", "range"] {
         let dataset = Dataset::simulate(60, 14, 7);
         let (topic, sandbox) = (Topic::create(6), Sandbox::new());
@@ -28,7 +29,7 @@ fn what_is_in_the_topic_is_taken_in_once_by_both_assignors() {
 
 #[test]
 fn the_simulator_sends_to_a_topic_that_it_creates() {
-    let _broker = use_broker();
+    let _services = use_services();
     let (topic, sandbox) = (Topic::named(), Sandbox::new());
     let truth = sandbox.path("truth.json");
     let simulate =
@@ -47,7 +48,7 @@ fn the_simulator_sends_to_a_topic_that_it_creates() {
 
 #[test]
 fn the_simulator_keeps_to_its_rate() {
-    let _broker = use_broker();
+    let _services = use_services();
     let (topic, sandbox) = (Topic::create(1), Sandbox::new());
     let begin = Instant::now();
     let simulate = ["simulate", "--kafka", "--rate", "400", "--players", "5", "--days", "2"];
@@ -59,7 +60,7 @@ fn the_simulator_keeps_to_its_rate() {
 
 #[test]
 fn the_collector_answers_when_kafka_has_acknowledged() {
-    let _broker = use_broker();
+    let _services = use_services();
     let dataset = Dataset::simulate(20, 5, 3);
     let (topic, sandbox) = (Topic::named(), Sandbox::new());
     let flags = topic.flags();
@@ -86,7 +87,7 @@ fn the_collector_answers_when_kafka_has_acknowledged() {
 
 #[test]
 fn bad_records_at_both_ends_are_quarantined_and_hold_nothing_up() {
-    let _broker = use_broker();
+    let _services = use_services();
     let dataset = Dataset::simulate(5, 3, 11);
     let whole: Vec<&[u8]> = dataset
         .lines
@@ -112,7 +113,7 @@ fn bad_records_at_both_ends_are_quarantined_and_hold_nothing_up() {
 
 #[test]
 fn offsets_that_have_no_record_are_passed_over() {
-    let _broker = use_broker();
+    let _services = use_services();
     let dataset = Dataset::simulate(30, 6, 5);
     let whole: Vec<Vec<u8>> = dataset
         .lines
@@ -134,7 +135,7 @@ fn offsets_that_have_no_record_are_passed_over() {
 
 #[test]
 fn status_tells_the_lag_of_each_partition() {
-    let _broker = use_broker();
+    let _services = use_services();
     let (topic, sandbox) = (Topic::create(3), Sandbox::new());
     topic.send(1, &[&b"{}"[..]; 5]);
     let lag = |expected: [i64; 3]| {

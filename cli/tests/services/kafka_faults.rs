@@ -2,8 +2,9 @@
 
 use crate::dataset::Dataset;
 use crate::inspect::{Sent, accounting, assert_exactly_once};
-use crate::kafka_topic::{Topic, broker, own_broker, use_broker};
+use crate::kafka_topic::Topic;
 use crate::sandbox::{Sandbox, wait_for};
+use crate::services::{own_services, service, use_services};
 
 /// So many broken records, which are counted like any other.
 fn records(count: usize, text: &str) -> Vec<Vec<u8>> {
@@ -28,7 +29,7 @@ fn gap(topic: &Topic, sandbox: &Sandbox) -> serde_json::Value {
 
 #[test]
 fn records_that_were_dropped_unread_stop_the_ingester_until_they_are_given_up() {
-    let _broker = use_broker();
+    let _services = use_services();
     let (topic, sandbox) = (Topic::create(1), Sandbox::new());
     send(&topic, 10, "read");
     topic.take_in(&sandbox, &[]);
@@ -53,7 +54,7 @@ fn records_that_were_dropped_unread_stop_the_ingester_until_they_are_given_up() 
 
 #[test]
 fn records_that_were_dropped_after_they_were_read_are_not_missed() {
-    let _broker = use_broker();
+    let _services = use_services();
     let (topic, sandbox) = (Topic::create(1), Sandbox::new());
     send(&topic, 10, "read");
     topic.take_in(&sandbox, &[]);
@@ -68,7 +69,7 @@ fn records_that_were_dropped_after_they_were_read_are_not_missed() {
 
 #[test]
 fn a_topic_that_nobody_has_read_begins_where_it_does() {
-    let _broker = use_broker();
+    let _services = use_services();
     let (topic, sandbox) = (Topic::create(1), Sandbox::new());
     send(&topic, 10, "old");
     topic.drop_records(0, 4);
@@ -78,7 +79,7 @@ fn a_topic_that_nobody_has_read_begins_where_it_does() {
 
 #[test]
 fn a_topic_that_was_made_anew_stops_the_ingester() {
-    let _broker = use_broker();
+    let _services = use_services();
     // Shorter than the old one, as long, and longer.
     for (count, told) in [
         (3, "records up to 9 were read, but it ends at 2"),
@@ -104,7 +105,7 @@ fn a_topic_that_was_made_anew_stops_the_ingester() {
 
 #[test]
 fn a_topic_that_is_made_anew_under_a_running_ingester_stops_it() {
-    let _broker = use_broker();
+    let _services = use_services();
     let (topic, sandbox) = (Topic::create(1), Sandbox::new());
     send(&topic, 10, "old");
     let ingester = topic.ingester(&sandbox, &[]);
@@ -120,7 +121,7 @@ fn a_topic_that_is_made_anew_under_a_running_ingester_stops_it() {
 
 #[test]
 fn a_topic_that_is_gone_is_not_made_anew() {
-    let _broker = use_broker();
+    let _services = use_services();
     let (topic, sandbox) = (Topic::create(1), Sandbox::new());
     send(&topic, 10, "old");
     topic.take_in(&sandbox, &[]);
@@ -131,7 +132,7 @@ fn a_topic_that_is_gone_is_not_made_anew() {
 
 #[test]
 fn partitions_that_are_added_are_read() {
-    let _broker = use_broker();
+    let _services = use_services();
     let dataset = Dataset::simulate(30, 6, 9);
     let (topic, sandbox) = (Topic::create(1), Sandbox::new());
     let (first, second) = dataset.lines.split_at(dataset.lines.len() / 2);
@@ -147,7 +148,7 @@ fn partitions_that_are_added_are_read() {
 
 #[test]
 fn a_broker_that_dies_and_comes_back_costs_nothing_but_time() {
-    let _broker = own_broker();
+    let _services = own_services();
     let dataset = Dataset::simulate(80, 14, 17);
     let (topic, sandbox) = (Topic::create(6), Sandbox::new());
     let (first, second) = dataset.lines.split_at(dataset.lines.len() / 2);
@@ -157,11 +158,11 @@ fn a_broker_that_dies_and_comes_back_costs_nothing_but_time() {
         let consumed = &topic.status(&sandbox).json()["accounting"]["consumed"];
         (consumed.as_u64() > Some(0)).then_some(())
     });
-    broker("kill");
-    broker("start");
+    service("kill", "kafka");
+    service("start", "kafka");
     topic.send_lines(second);
     topic.wait_until_read(&sandbox);
-    broker("restart");
+    service("restart", "kafka");
     topic.wait_until_read(&sandbox);
     ingester.signal("TERM");
     let finished = ingester.finish();
@@ -173,17 +174,17 @@ fn a_broker_that_dies_and_comes_back_costs_nothing_but_time() {
 /// While the broker stands still, an ingester that is told to stop does, and the collector refuses.
 #[test]
 fn a_broker_that_stands_still_keeps_nobody_from_ending() {
-    let _broker = own_broker();
+    let _services = own_services();
     let (topic, sandbox) = (Topic::create(2), Sandbox::new());
     send(&topic, 10, "record");
     let ingester = topic.ingester(&sandbox, &[]);
     topic.wait_until_read(&sandbox);
-    broker("pause");
+    service("pause", "kafka");
     let status = topic.arguments(&["status", "--format", "json", "--kafka-request-timeout", "2s"]);
     let status = sandbox.run(&status);
     ingester.signal("TERM");
     let finished = ingester.finish();
-    broker("resume");
+    service("resume", "kafka");
     assert_eq!(status.status.code(), Some(1), "{status:#?}");
     assert!(finished.status.success(), "{finished:#?}");
     assert_eq!(accounting(&sandbox).lines, 10);

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::dataset::Dataset;
 use crate::inspect::{Sent, assert_exactly_once};
-use crate::kafka_topic::{Topic, use_broker};
+use crate::kafka_topic::Topic;
 use crate::sandbox::{Running, Sandbox, wait_for};
+use crate::services::use_services;
 
 const PARTITIONS: i32 = 6;
 
@@ -37,7 +38,7 @@ fn end(ingester: Running) {
 
 #[test]
 fn members_that_join_leave_and_die_lose_nothing_and_count_nothing_twice() {
-    let _broker = use_broker();
+    let _services = use_services();
     for assignor in ["cooperative-sticky", "range"] {
         let dataset = dataset(21);
         let (topic, sandbox) = (Topic::create(PARTITIONS), Sandbox::new());
@@ -77,7 +78,7 @@ fn members_that_join_leave_and_die_lose_nothing_and_count_nothing_twice() {
 
 #[test]
 fn partitions_are_shared_among_the_members() {
-    let _broker = use_broker();
+    let _services = use_services();
     let dataset = Dataset::simulate(40, 6, 4);
     let (topic, sandbox) = (Topic::create(PARTITIONS), Sandbox::new());
     topic.send_lines(&dataset.lines);
@@ -102,7 +103,7 @@ fn partitions_are_shared_among_the_members() {
 /// goes on hits no row.
 #[test]
 fn a_member_that_stood_still_too_long_commits_nothing() {
-    let _broker = use_broker();
+    let _services = use_services();
     for assignor in ["cooperative-sticky", "range"] {
         let dataset = dataset(33);
         let (topic, sandbox) = (Topic::create(PARTITIONS), Sandbox::new());
@@ -134,7 +135,7 @@ fn a_member_that_stood_still_too_long_commits_nothing() {
 
 #[test]
 fn ingesters_killed_over_and_over_lose_nothing() {
-    let _broker = use_broker();
+    let _services = use_services();
     let kills = if is_full() { 50 } else { 6 };
     let dataset = dataset(55);
     let (topic, sandbox) = (Topic::create(PARTITIONS), Sandbox::new());
@@ -156,7 +157,7 @@ fn ingesters_killed_over_and_over_lose_nothing() {
 /// At each failpoint between reading and committing.
 #[test]
 fn a_crash_at_any_step_loses_nothing() {
-    let _broker = use_broker();
+    let _services = use_services();
     for failpoint in [
         "ingest.after_decode",
         "hot.in_insert",

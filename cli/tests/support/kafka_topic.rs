@@ -1,9 +1,6 @@
 //! A topic of its own for each test, and what only its owner does to it.
 
-use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
@@ -16,44 +13,16 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
 
 use crate::sandbox::{Finished, Running, Sandbox, wait_for};
+use crate::services::{address, block_on};
 
 /// Longest wait for an answer of the broker, which may be busy with other tests.
 const ANSWER_TIME: Duration = Duration::from_secs(60);
-
-/// Whoever restarts the broker keeps the others from using it.
-static BROKER: RwLock<()> = RwLock::new(());
 
 static NEXT_TOPIC: AtomicU32 = AtomicU32::new(0);
 
 /// Where the broker is.
 pub(crate) fn brokers() -> String {
-    std::env::var("QUESTLAKE_TEST_KAFKA_BROKERS").unwrap_or_else(|_| {
-        panic!(
-            "QUESTLAKE_TEST_KAFKA_BROKERS is not set: run `make services`, and then \
-             `eval \"$(scripts/services.sh env)\"`; `make test` does both"
-        )
-    })
-}
-
-/// The broker while nobody restarts it.
-pub(crate) fn use_broker() -> RwLockReadGuard<'static, ()> {
-    BROKER.read().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-/// The broker while nobody else uses it.
-pub(crate) fn own_broker() -> RwLockWriteGuard<'static, ()> {
-    BROKER.write().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-/// Does something with the broker: `kill`, `start`, `restart`, `pause` or `resume`.
-pub(crate) fn broker(what: &str) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let status = Command::new(script.join("scripts/services.sh"))
-        .args([what, "kafka"])
-        .stdout(std::process::Stdio::null())
-        .status()
-        .unwrap();
-    assert!(status.success(), "scripts/services.sh {what} kafka failed");
+    address("QUESTLAKE_TEST_KAFKA_BROKERS")
 }
 
 /// A topic that no other test knows.
@@ -71,10 +40,6 @@ fn config() -> ClientConfig {
 
 fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(ANSWER_TIME)).operation_timeout(Some(ANSWER_TIME))
-}
-
-fn block_on<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
 impl Topic {

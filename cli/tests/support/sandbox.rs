@@ -41,6 +41,8 @@ pub(crate) struct Sandbox {
     /// Shared with the same installation under another project.
     folder: Arc<TempDir>,
     project: PathBuf,
+    /// Variables of every command.
+    variables: Vec<(&'static str, String)>,
 }
 
 /// A command that has ended.
@@ -78,12 +80,19 @@ impl Sandbox {
     /// An empty installation of the project in this folder.
     pub(crate) fn with_project(project: &Path) -> Self {
         let folder = Arc::new(tempfile::tempdir_in(sandbox_root()).unwrap());
-        Self { folder, project: project.to_path_buf() }
+        Self { folder, project: project.to_path_buf(), variables: Vec::new() }
     }
 
     /// The same installation under another project.
     pub(crate) fn with_other_project(&self, project: &Path) -> Self {
-        Self { folder: Arc::clone(&self.folder), project: project.to_path_buf() }
+        let (folder, variables) = (Arc::clone(&self.folder), self.variables.clone());
+        Self { folder, project: project.to_path_buf(), variables }
+    }
+
+    /// The same installation with these variables for every command, after those it has.
+    pub(crate) fn with_variables(&self, variables: &[(&'static str, String)]) -> Self {
+        let variables = [&self.variables, variables].concat();
+        Self { folder: Arc::clone(&self.folder), project: self.project.clone(), variables }
     }
 
     /// An installation of the bundled project with a copy of another's data.
@@ -110,7 +119,7 @@ impl Sandbox {
         path
     }
 
-    /// A command on this installation; nothing of the environment has a say in it.
+    /// A command on this installation; nothing of the tests' environment has a say in it.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_questlake"));
         for (name, _) in std::env::vars_os() {
@@ -119,6 +128,7 @@ impl Sandbox {
             }
         }
         command
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.path())
             .args(arguments)
             .arg("--data")

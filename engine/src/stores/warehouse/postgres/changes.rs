@@ -15,7 +15,7 @@ use tokio_postgres::Client;
 use super::statements::{OLD, STAGE, all_columns, key_equality, star, touched_rows};
 use crate::stores::postgres::values::Parameters;
 use crate::stores::postgres::{Failure, quote};
-use crate::stores::warehouse::{LoadMode, TableDefinition, Watch};
+use crate::stores::warehouse::{LoadMode, TableDefinition, Watch, watches_by_consumer};
 
 /// Longest run of empty days that is marked one by one when the latest day advances.
 const MAX_GAP_DAYS: i32 = 4000;
@@ -83,61 +83,43 @@ pub(super) async fn mark_stale(
 ) -> Result<u64, Failure> {
     let latest_after = latest_day(client, table).await?;
     let mut marks = 0;
-    for watch in watches {
-        if watch.date_columns.is_empty() {
-            let changed = changed_values(table, watch, None);
-            let sql = format!(
-                "INSERT INTO questlake.stale (consumer, source, day, exact) \
-                 SELECT $1::text, $2::text, NULL::date, false WHERE EXISTS ({changed})"
-            );
-            let parameters: &Parameters<'_> = &[&watch.consumer, &table.name];
-            marks += client.execute(&sql, parameters).await?;
-            continue;
-        }
-        for column in &watch.date_columns {
-            let changed = changed_values(table, watch, Some(column));
-            let sql = format!(
-                "INSERT INTO questlake.stale (consumer, source, day, exact) \
-                 SELECT DISTINCT $1::text, $2::text, day, $3::boolean \
-                 FROM ({changed}) AS changed WHERE day IS NOT NULL"
-            );
-            let parameters: &Parameters<'_> = &[&watch.consumer, &table.name, &watch.exact];
-            marks += client.execute(&sql, parameters).await?;
-            if table.partition.as_ref() == Some(column) {
-                marks += mark_advance(client, table, watch, latest_before, latest_after).await?;
-            }
+    for (consumer, watches) in watches_by_consumer(watches) {
+        // A consumer that watches the table in several ways is told of a day once.
+        let changed: Vec<String> = watches.iter().flat_map(|watch| changes(table, watch)).collect();
+        let sql = format!(
+            "INSERT INTO questlake.stale (consumer, source, day, exact) \
+             SELECT DISTINCT $1::text, $2::text, day, exact FROM ({}) AS changed",
+            changed.join(" UNION ALL ")
+        );
+        let parameters: &Parameters<'_> = &[&consumer, &table.name];
+        marks += client.execute(&sql, parameters).await?;
+        let advancing = |watch: &&&Watch| {
+            table.partition.as_ref().is_some_and(|day| watch.date_columns.contains(day))
+        };
+        // What is not exact takes in what is.
+        let watch = watches.iter().filter(advancing).min_by_key(|watch| watch.exact);
+        if let Some(watch) = watch {
+            marks += mark_advance(client, table, watch, latest_before, latest_after).await?;
         }
     }
     Ok(marks)
 }
 
-/// Marks what rows that were only added have made stale. Returns the number of marks.
-pub(super) async fn mark_added(
-    client: &Client,
-    table: &TableDefinition,
-    watches: &[Watch],
-    days: &DaysSeen,
-    rows: u64,
-    latest_before: Option<i32>,
-) -> Result<u64, Failure> {
-    if rows == 0 {
-        return Ok(0);
+/// Queries for the days that changed rows make stale for a watch, and whether each is exact. A watch
+/// without DATE columns cannot tell days: all is stale if anything has changed.
+fn changes(table: &TableDefinition, watch: &Watch) -> Vec<String> {
+    if watch.date_columns.is_empty() {
+        let changed = changed_values(table, watch, None);
+        return vec![format!("SELECT NULL::date AS day, false AS exact WHERE EXISTS ({changed})")];
     }
-    let latest_after = latest_day(client, table).await?;
-    let mut marks = 0;
-    for watch in watches {
-        if watch.date_columns.is_empty() {
-            marks += mark_all(client, table, std::slice::from_ref(watch)).await?;
-            continue;
-        }
-        for column in &watch.date_columns {
-            marks += mark_days(client, table, watch, &days.of(column)).await?;
-            if table.partition.as_ref() == Some(column) {
-                marks += mark_advance(client, table, watch, latest_before, latest_after).await?;
-            }
-        }
-    }
-    Ok(marks)
+    let days = |column: &String| {
+        let changed = changed_values(table, watch, Some(column));
+        format!(
+            "SELECT day, {} AS exact FROM ({changed}) AS changed WHERE day IS NOT NULL",
+            watch.exact
+        )
+    };
+    watch.date_columns.iter().map(days).collect()
 }
 
 /// Marks all of every consumer stale. Returns the number of marks.
@@ -146,7 +128,7 @@ pub(super) async fn mark_all(
     table: &TableDefinition,
     watches: &[Watch],
 ) -> Result<u64, Failure> {
-    let consumers: Vec<&str> = watches.iter().map(|watch| watch.consumer.as_str()).collect();
+    let consumers: Vec<&str> = watches_by_consumer(watches).into_keys().collect();
     let parameters: &Parameters<'_> = &[&consumers, &table.name];
     let marks = client
         .execute(

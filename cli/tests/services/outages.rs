@@ -1,0 +1,91 @@
+//! Servers that are restarted in the middle of the work, and such that are away for a while.
+
+use std::time::{Duration, Instant};
+
+use crate::dataset::Dataset;
+use crate::inspect::Sent;
+use crate::installation::Installation;
+use crate::sandbox::{Running, wait_for};
+use crate::services::{own_services, service};
+
+/// How long a server is away.
+fn outage() -> Duration {
+    let is_full = std::env::var("QUESTLAKE_TORTURE").is_ok_and(|asked| asked == "full");
+    Duration::from_secs(if is_full { 60 } else { 5 })
+}
+
+/// An ingester reads, models run and events move to the archive all the time; meanwhile the server
+/// is restarted, and then away for a while.
+fn survives(unit: &str) {
+    let _services = own_services();
+    let dataset = Dataset::simulate(60, 16, 61);
+    let installation = Installation::new(6);
+    let (sandbox, topic) = (&installation.sandbox, &installation.topic);
+    let ingester = topic.ingester(sandbox, &["--ingest-batch-records", "50"]);
+    let consumed = || installation.accounting().lines;
+    let mut thirds = dataset.lines.chunks(dataset.lines.len().div_ceil(3));
+    let mut next = || topic.send_lines(thirds.next().unwrap());
+    let mut models: Vec<Running> = Vec::new();
+    let mut start_model = || models.push(Running::start(&mut sandbox.command(&["etl", "run"])));
+
+    next();
+    wait_for("the first batches", || (consumed() > 0).then_some(()));
+    start_model();
+    service("kill", unit);
+    service("start", unit);
+    next();
+    let before = consumed();
+    wait_for("batches after the restart", || (consumed() > before).then_some(()));
+
+    start_model();
+    if unit != "kafka" {
+        next();
+    }
+    service("kill", unit);
+    let begun = Instant::now();
+    wait_for("the end of the outage", || (begun.elapsed() >= outage()).then_some(()));
+    service("start", unit);
+    if unit == "kafka" {
+        next();
+    }
+    // The lag drains by itself.
+    wait_for("everything to be taken in", || {
+        (consumed() == dataset.truth.accounting.lines).then_some(())
+    });
+    ingester.signal("TERM");
+    let finished = ingester.finish();
+    assert!(finished.status.success(), "{unit}: {finished:#?}");
+    for model in models {
+        // It may have failed, and said so.
+        let finished = model.finish();
+        assert!(!finished.text().contains("panicked"), "{unit}: {finished:#?}");
+    }
+    sandbox.etl();
+    sandbox.archive(&[]);
+    installation.assert_exactly_once(&dataset, Sent::Once, unit);
+}
+
+#[test]
+fn of_postgresql() {
+    survives("postgres");
+}
+
+#[test]
+fn of_mongodb() {
+    survives("mongo");
+}
+
+#[test]
+fn of_a_data_node() {
+    survives("hdfs-datanode-1");
+}
+
+#[test]
+fn of_the_name_node() {
+    survives("hdfs-namenode");
+}
+
+#[test]
+fn of_kafka() {
+    survives("kafka");
+}
