@@ -40,6 +40,9 @@ pub(crate) struct IngestArgs {
     /// Go on behind records that Kafka has dropped before they were read
     #[arg(long, conflicts_with_all = ["files", "more_files"])]
     accept_gaps: bool,
+    /// End when all that is in the topic of Kafka now is taken in
+    #[arg(long, conflicts_with_all = ["files", "more_files"])]
+    drain: bool,
     /// How the result is written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -81,7 +84,11 @@ pub(crate) async fn run(app: &App, args: IngestArgs) -> Result<ExitCode, CliErro
             ));
         };
         let engine = app.stop.interrupts(app.engine()).await?;
-        let until = Until::Told { accept_gaps: args.accept_gaps };
+        let accept_gaps = args.accept_gaps;
+        let until = match args.drain {
+            true => Until::Drained { accept_gaps },
+            false => Until::Told { accept_gaps },
+        };
         let counts = take_topic(app, &engine, kafka, until).await?;
         let outcome = FileOutcome { topic: kafka.topic.clone(), counts, ..FileOutcome::default() };
         let mut report = IngestReport { files: Vec::new(), totals: Totals::default() };

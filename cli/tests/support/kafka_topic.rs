@@ -210,13 +210,12 @@ impl Topic {
         });
     }
 
-    /// Takes in everything that is in the topic, and ends the ingester as a supervisor would.
+    /// Takes in everything that is in the topic.
     pub(crate) fn take_in(&self, sandbox: &Sandbox, flags: &[&str]) {
-        let ingester = self.ingester(sandbox, flags);
-        self.wait_until_read(sandbox);
-        ingester.signal("TERM");
-        let finished = ingester.finish();
+        let finished = self.ingester(sandbox, &[&["--drain"][..], flags].concat()).finish();
         assert!(finished.status.success(), "{finished:#?}");
+        let status = self.status(sandbox).json();
+        assert_eq!(status["kafka"]["lag"], 0, "{finished:#?}");
     }
 }
 

@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use questlake_engine::pipeline::Engine;
 use questlake_engine::settings::KafkaSettings;
 use questlake_engine::stores::ledger::Counts;
 use questlake_ingest::sources::file::BatchBounds;
-use questlake_ingest::sources::kafka::{TopicOptions, TopicProgress, ingest_topic};
+use questlake_ingest::sources::kafka::{TopicOptions, TopicProgress, ingest_topic, topic_lag};
 
 use super::PROGRESS_EVERY;
 use crate::app::App;
 use crate::error::CliError;
 use crate::terminal::progress::Unit;
+
+/// How often it is looked whether all that there was is committed.
+const BACKLOG_LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// When reading ends.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +28,11 @@ pub(crate) enum Until {
     },
     /// When so many records are committed.
     Records(u64),
+    /// When all that was in the topic at the beginning is committed, by whichever process.
+    Drained {
+        /// Whether to go on behind records that the topic has dropped before they were read.
+        accept_gaps: bool,
+    },
 }
 
 /// How the topic is read, by the settings.
@@ -50,12 +59,25 @@ pub(crate) async fn take_topic(
     let (accept_gaps, total) = match until {
         Until::Told { accept_gaps } => (accept_gaps, None),
         Until::Records(records) => (false, Some(records)),
+        Until::Drained { accept_gaps } => (accept_gaps, None),
+    };
+    let backlog = match until {
+        Until::Drained { .. } => Some(Backlog::of(engine, kafka).await?),
+        _ => None,
     };
     let bar =
         app.bars.start(&format!("ingest {}", kafka.topic), total, Unit::Count("records"));
     let progress = Arc::new(TopicProgress::default());
     let work = ingest_topic(&ingester, kafka, topic_options(app, accept_gaps), Arc::clone(&progress));
     tokio::pin!(work);
+    let drained = async {
+        match &backlog {
+            Some(backlog) => backlog.is_committed(engine).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(drained);
+    let mut is_drained = false;
     let mut ticks = tokio::time::interval(PROGRESS_EVERY);
     let stop = app.stop.told();
     tokio::pin!(stop);
@@ -70,6 +92,11 @@ pub(crate) async fn take_topic(
                     progress.stop.store(true, Ordering::Relaxed);
                 }
             }
+            result = &mut drained, if !is_drained => {
+                result?;
+                is_drained = true;
+                progress.stop.store(true, Ordering::Relaxed);
+            }
             () = &mut stop, if !stopping => {
                 stopping = true;
                 progress.stop.store(true, Ordering::Relaxed);
@@ -80,4 +107,44 @@ pub(crate) async fn take_topic(
     bar.set_position(progress.records.load(Ordering::Relaxed));
     bar.finish();
     Ok(counts)
+}
+
+/// What was in the topic at one time and was not committed.
+struct Backlog {
+    topic: String,
+    /// Partition and the offset behind its last record.
+    ends: Vec<(i32, i64)>,
+}
+
+impl Backlog {
+    async fn of(engine: &Engine, kafka: &KafkaSettings) -> Result<Self, CliError> {
+        let positions = positions(engine, &kafka.topic).await?;
+        let lags = topic_lag(kafka, &positions).await?;
+        let behind = lags.iter().filter(|lag| lag.lag > 0);
+        let ends = behind.map(|lag| (lag.partition, lag.high_watermark)).collect();
+        Ok(Self { topic: kafka.topic.clone(), ends })
+    }
+
+    /// Waits until it is committed.
+    async fn is_committed(&self, engine: &Engine) -> Result<(), CliError> {
+        let mut looks = tokio::time::interval(BACKLOG_LOOK_EVERY);
+        loop {
+            looks.tick().await;
+            let positions = positions(engine, &self.topic).await?;
+            let reached = |(partition, end): &(i32, i64)| {
+                positions.iter().any(|(number, next)| number == partition && next >= end)
+            };
+            if self.ends.iter().all(reached) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The partitions of a topic, and the first record of each that is not committed.
+async fn positions(engine: &Engine, topic: &str) -> Result<Vec<(i32, i64)>, CliError> {
+    let partitions = engine.stores.ledger.partitions().await?;
+    let claims = partitions.iter().map(|partition| &partition.claim);
+    let of_topic = claims.filter(|claim| *claim.topic == *topic);
+    Ok(of_topic.map(|claim| (claim.partition, claim.next_offset)).collect())
 }
