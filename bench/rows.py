@@ -9,6 +9,7 @@ from archive_rows import archive
 from installation import checkpoint, copy_of, fresh_folder, ingested, questlake
 from measure import Run, median, progress, run, run_script
 from report import Row
+from services_rows import kafka, postgres
 from settings import Settings
 
 # Days of the growth row's history, and how many times longer the long one is. Both are longer than
@@ -284,4 +285,6 @@ ALL = {
     "adhoc": adhoc,
     "growth": growth,
     "job": job,
+    "kafka": kafka,
+    "postgres": postgres,
 }

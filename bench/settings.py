@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+ALL_ROWS = "decode ingest etl archive adhoc growth job kafka postgres"
+
+
 @dataclass(frozen=True)
 class Settings:
     project: Path
@@ -14,6 +17,7 @@ class Settings:
     work: Path
     events: int
     adhoc_events: int
+    service_events: int
     repeat: int
     rows: list[str]
 
@@ -28,6 +32,7 @@ def from_environment() -> Settings:
         work=Path(os.environ.get("BENCH_WORK", cache / "work")),
         events=int(os.environ.get("BENCH_EVENTS", "5700000")),
         adhoc_events=int(os.environ.get("BENCH_ADHOC_EVENTS", "20000000")),
+        service_events=int(os.environ.get("BENCH_SERVICE_EVENTS", "500000")),
         repeat=int(os.environ.get("BENCH_REPEAT", "3")),
-        rows=os.environ.get("BENCH_ROWS", "decode ingest etl archive adhoc growth job").split(),
+        rows=os.environ.get("BENCH_ROWS", ALL_ROWS).split(),
     )

@@ -4,8 +4,9 @@
 #
 #   BENCH_EVENTS=5700000   events of the large rows; smaller for a quick look
 #   BENCH_ADHOC_EVENTS=20000000   events of the archive that ad-hoc queries read; 200000 to try
+#   BENCH_SERVICE_EVENTS=500000   events that go through Kafka into MongoDB
 #   BENCH_REPEAT=3         runs of each figure, of which the median counts
-#   BENCH_ROWS="decode ingest etl archive adhoc growth job"
+#   BENCH_ROWS="decode ingest etl archive adhoc growth job kafka postgres"
 #   BENCH_CACHE=…/questlake/bench   simulated events and the archive of the ad-hoc queries (kept),
 #                          and data folders (removed at the end)
 #
@@ -52,7 +53,7 @@ if ! cmp --silent bench/requirements.txt "$environment/requirements.txt"; then
 fi
 
 case " ${BENCH_ROWS:-adhoc} " in
-    *" adhoc "*)
+    *" adhoc "* | *" postgres "*)
         if ! command -v java >/dev/null; then
             echo "PySpark needs Java: apt install openjdk-17-jre-headless" >&2
             exit 1
@@ -60,7 +61,23 @@ case " ${BENCH_ROWS:-adhoc} " in
         ;;
 esac
 
+# --- Servers -------------------------------------------------------------------------------------
+
+with_services=()
+case " ${BENCH_ROWS:-kafka} " in
+    *" kafka "* | *" postgres "*)
+        with_services=(scripts/with-services.sh)
+        driver_version=42.7.7
+        export BENCH_JDBC_DRIVER="$cache_home/bench-jdbc/postgresql-$driver_version.jar"
+        if [ ! -e "$BENCH_JDBC_DRIVER" ]; then
+            mvn --batch-mode --quiet dependency:copy \
+                -Dartifact="org.postgresql:postgresql:$driver_version" \
+                -DoutputDirectory="$(dirname "$BENCH_JDBC_DRIVER")" >&2
+        fi
+        ;;
+esac
+
 # --- Measuring -----------------------------------------------------------------------------------
 
 trap 'rm -rf "$BENCH_WORK"' EXIT
-PYTHONDONTWRITEBYTECODE=1 "$environment/bin/python" bench/main.py
+PYTHONDONTWRITEBYTECODE=1 "${with_services[@]}" "$environment/bin/python" bench/main.py
