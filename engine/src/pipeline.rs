@@ -167,3 +167,21 @@ impl Engine {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operator_that_was_refused_memory_is_named() {
+        let refused = |message: &str| {
+            describe(&DataFusionError::ResourcesExhausted(message.to_owned()).context("beside"))
+        };
+        let known = refused("Additional allocation failed for ExternalSorter[1] with top 2 …");
+        assert!(known.starts_with("ExternalSorter needs more memory"), "{known}");
+        assert!(known.contains("engine.memory_limit"), "{known}");
+        for strange in ["", "no more spill files", "Additional allocation failed for ", "[1]"] {
+            assert!(refused(strange).starts_with("an operator needs more memory"), "{strange}");
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::error::{StoreError, StoreErrorKind, StoreResult};
 
@@ -24,17 +24,19 @@ pub struct SqliteDatabase {
 
 impl SqliteDatabase {
     /// Opens (and creates) the database at `path`. `store` names it in messages, such as
-    /// `warehouse`.
+    /// `warehouse`; `version` is that of its tables, 1 or more, and a database whose tables have
+    /// another one is refused.
     ///
     /// Write-ahead log, so that readers never wait; synchronous FULL, because a transaction here
     /// is a commit point.
-    pub fn open(store: &str, path: &Path) -> StoreResult<Self> {
+    pub fn open(store: &str, path: &Path, version: i32) -> StoreResult<Self> {
         let store: Arc<str> = format!("{store} ({})", path.display()).into();
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)
                 .map_err(|error| StoreError::io(&store, "create its folder", error))?;
         }
-        let writer = connect(&store, path)?;
+        let mut writer = connect(&store, path)?;
+        check_version(&store, &mut writer, version)?;
         writer
             .pragma_update(None, "journal_mode", "WAL")
             .map_err(|error| sqlite_error(&store, "switch to the write-ahead log", error))?;
@@ -137,6 +139,53 @@ fn connect(store: &str, path: &Path) -> StoreResult<Connection> {
     Ok(connection)
 }
 
+/// Marks an empty database with the version of the tables that it will have, and refuses one with
+/// other tables than this program's.
+fn check_version(store: &str, connection: &mut Connection, version: i32) -> StoreResult<()> {
+    const OPERATION: &str = "check the version of its tables";
+    let read = |connection: &Connection| -> rusqlite::Result<i32> {
+        connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+    };
+    let mut mark = || -> rusqlite::Result<i32> {
+        let found = read(connection)?;
+        if found != 0 {
+            return Ok(found);
+        }
+        // Another process may be about to do the same.
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let found = read(&transaction)?;
+        let tables: i64 =
+            transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if found != 0 || tables > 0 {
+            return Ok(found);
+        }
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()?;
+        Ok(version)
+    };
+    let found = mark().map_err(|error| sqlite_error(store, OPERATION, error))?;
+    let refused = |what: String, advice: &str| {
+        let kind = StoreErrorKind::Incompatible;
+        Err(StoreError::new(store, OPERATION, kind, what).with_advice(advice))
+    };
+    match found {
+        _ if found == version => Ok(()),
+        0 => refused(
+            "its tables have no version".to_owned(),
+            "it is another program's, or of a Questlake before the first release: name another \
+             file or data folder, and take the events in again",
+        ),
+        _ if found > version => refused(
+            format!("its tables have version {found}, and this Questlake knows {version}"),
+            "use the newer Questlake that made them",
+        ),
+        _ => refused(
+            format!("its tables have version {found}, and this Questlake wants {version}"),
+            "name another file or data folder, and take the events in again",
+        ),
+    }
+}
+
 /// Classifies an SQLite error and adds what to do.
 pub fn sqlite_error(store: &str, operation: &str, error: rusqlite::Error) -> StoreError {
     let (kind, advice) = match error.sqlite_error_code() {
@@ -162,5 +211,33 @@ pub fn sqlite_error(store: &str, operation: &str, error: rusqlite::Error) -> Sto
     match advice {
         Some(advice) => error.with_advice(advice),
         None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(path: &Path, version: i32) -> String {
+        let refused = SqliteDatabase::open("warehouse", path, version).err().unwrap();
+        assert_eq!(refused.kind, StoreErrorKind::Incompatible);
+        refused.to_string()
+    }
+
+    #[test]
+    fn tables_of_another_version_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        for _ in 0..2 {
+            SqliteDatabase::open("warehouse", &path, 2).unwrap();
+        }
+        let newer = refusal(&path, 1);
+        assert!(newer.contains("have version 2") && newer.contains("newer"), "{newer}");
+        let older = refusal(&path, 3);
+        assert!(older.contains("wants 3") && older.contains("take the events in"), "{older}");
+        let strange = folder.path().join("b.db");
+        Connection::open(&strange).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+        let unknown = refusal(&strange, 1);
+        assert!(unknown.contains("no version"), "{unknown}");
     }
 }

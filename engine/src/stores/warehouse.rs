@@ -7,7 +7,7 @@
 
 pub mod sqlite;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -133,6 +133,15 @@ pub struct Watch {
     pub date_columns: Vec<String>,
     /// Whether a change of a day touches the consumer's partition of that very day only.
     pub exact: bool,
+}
+
+/// The watches of each consumer, which may read a table in several ways.
+fn watches_by_consumer(watches: &[Watch]) -> BTreeMap<&str, Vec<&Watch>> {
+    let mut consumers: BTreeMap<&str, Vec<&Watch>> = BTreeMap::new();
+    for watch in watches {
+        consumers.entry(&watch.consumer).or_default().push(watch);
+    }
+    consumers
 }
 
 /// A mark that a model is stale.

@@ -31,6 +31,9 @@ use crate::failpoint;
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
 use crate::stores::sqlite::SqliteDatabase;
 
+/// Version of the tables; a change of them raises it.
+const VERSION: i32 = 1;
+
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS topics (
     topic_id INTEGER PRIMARY KEY,
@@ -85,7 +88,7 @@ pub struct SqliteHotStore {
 impl SqliteHotStore {
     /// Opens the store at `path` and creates its tables.
     pub fn open(path: &Path) -> StoreResult<Self> {
-        let database = SqliteDatabase::open("hot store", path)?;
+        let database = SqliteDatabase::open("hot store", path, VERSION)?;
         let connection = database.connect()?;
         connection
             .execute_batch(SCHEMA)

@@ -24,6 +24,9 @@ use statements::{create_partition_index, create_table, declared_type, quote};
 
 const SCHEMA: &str = include_str!("sqlite/schema.sql");
 
+/// Version of the tables of warehouse and ledger; a change of either raises it.
+const VERSION: i32 = 1;
+
 /// Entries kept in the history of runs.
 const RUN_HISTORY: i64 = 1000;
 
@@ -36,7 +39,7 @@ pub struct SqliteWarehouse {
 impl SqliteWarehouse {
     /// Opens the warehouse database at `path`, which the ledger shares.
     pub fn open_database(path: &Path) -> StoreResult<SqliteDatabase> {
-        SqliteDatabase::open("warehouse", path)
+        SqliteDatabase::open("warehouse", path, VERSION)
     }
 
     /// Creates the warehouse's own tables in `database` where they are missing.

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::statements::{all_columns, key_equality, quote};
 use super::values::{date_text, parse_date};
-use crate::stores::warehouse::{LoadMode, TableDefinition, Watch};
+use crate::stores::warehouse::{LoadMode, TableDefinition, Watch, watches_by_consumer};
 
 /// Longest run of empty days that is marked one by one when the latest day advances.
 const MAX_GAP_DAYS: i32 = 4000;
@@ -66,23 +66,24 @@ pub(super) fn mark_stale(
 ) -> rusqlite::Result<u64> {
     let latest_after = latest_day(transaction, table)?;
     let mut marks = 0;
-    for watch in watches {
-        if watch.date_columns.is_empty() {
-            marks += mark_all_if_changed(transaction, table, watch)?;
-            continue;
-        }
-        for column in &watch.date_columns {
-            let changed = changed_values(table, watch, column);
-            marks += transaction.execute(
-                &format!(
-                    "INSERT INTO meta_stale (consumer, source, day, exact) \
-                     SELECT DISTINCT ?1, ?2, day, ?3 FROM ({changed}) WHERE day IS NOT NULL"
-                ),
-                (&watch.consumer, &table.name, watch.exact),
-            )? as u64;
-            if table.partition.as_ref() == Some(column) {
-                marks += mark_advance(transaction, table, watch, latest_before, latest_after)?;
-            }
+    for (consumer, watches) in watches_by_consumer(watches) {
+        // A consumer that watches the table in several ways is told of a day once.
+        let changed: Vec<String> = watches.iter().flat_map(|watch| changes(table, watch)).collect();
+        marks += transaction.execute(
+            &format!(
+                "INSERT INTO meta_stale (consumer, source, day, exact) \
+                 SELECT DISTINCT ?1, ?2, day, exact FROM ({})",
+                changed.join(" UNION ALL ")
+            ),
+            (consumer, &table.name),
+        )? as u64;
+        let advancing = |watch: &&&Watch| {
+            table.partition.as_ref().is_some_and(|day| watch.date_columns.contains(day))
+        };
+        // What is not exact takes in what is.
+        let watch = watches.iter().filter(advancing).min_by_key(|watch| watch.exact);
+        if let Some(watch) = watch {
+            marks += mark_advance(transaction, table, watch, latest_before, latest_after)?;
         }
     }
     Ok(marks)
@@ -97,26 +98,25 @@ pub(super) fn mark_all(
     let mut insert = transaction.prepare(
         "INSERT INTO meta_stale (consumer, source, day, exact) VALUES (?1, ?2, NULL, false)",
     )?;
-    for watch in watches {
-        insert.execute((&watch.consumer, &table.name))?;
+    let consumers = watches_by_consumer(watches);
+    for consumer in consumers.keys() {
+        insert.execute((consumer, &table.name))?;
     }
-    Ok(watches.len() as u64)
+    Ok(consumers.len() as u64)
 }
 
-fn mark_all_if_changed(
-    transaction: &Transaction<'_>,
-    table: &TableDefinition,
-    watch: &Watch,
-) -> rusqlite::Result<u64> {
-    let changed = changed_values(table, watch, "");
-    let marks = transaction.execute(
-        &format!(
-            "INSERT INTO meta_stale (consumer, source, day, exact) \
-             SELECT ?1, ?2, NULL, false WHERE EXISTS ({changed})"
-        ),
-        (&watch.consumer, &table.name),
-    )?;
-    Ok(marks as u64)
+/// Queries for the days that changed rows make stale for a watch, and whether each is exact. A watch
+/// without DATE columns cannot tell days: all is stale if anything has changed.
+fn changes(table: &TableDefinition, watch: &Watch) -> Vec<String> {
+    if watch.date_columns.is_empty() {
+        let changed = changed_values(table, watch, "");
+        return vec![format!("SELECT NULL AS day, false AS exact WHERE EXISTS ({changed})")];
+    }
+    let days = |column: &String| {
+        let changed = changed_values(table, watch, column);
+        format!("SELECT day, {} AS exact FROM ({changed}) WHERE day IS NOT NULL", watch.exact)
+    };
+    watch.date_columns.iter().map(days).collect()
 }
 
 /// A query for the old and new values of `column` (NULL if it is empty) in changed rows.
