@@ -140,28 +140,42 @@ def versions() -> dict:
 
 
 def save(settings: Settings, rows: list[Row], host: dict) -> Path:
+    """Writes the rows; those of earlier runs that were not measured now stay, each with its time
+    and commit."""
     project = str(settings.project)
-    document = {
+    path = settings.project / "bench" / "results" / "latest.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    measured = {
         "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "commit": _output("git", "-C", project, "rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_output("git", "-C", project, "status", "--porcelain")),
+        "uncommitted_changes": bool(
+            _output("git", "-C", project, "status", "--porcelain", "--", ".", ":!bench/results")
+        ),
         "machine": host,
         "versions": versions(),
         "events": settings.events,
         "adhoc_events": settings.adhoc_events,
         "repeat": settings.repeat,
-        "rows": [
-            {
-                **{name: value for name, value in asdict(row).items() if name != "appendix"},
-                "best_peer": (row.best() or (None,))[0],
-                "ratio": row.ratio() if row.peers else None,
-                "met": row.is_met(),
-            }
-            for row in rows
-        ],
     }
-    path = settings.project / "bench" / "results" / "latest.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    document = {"runs": [measured], "rows": []}
+    names = {row.name for row in rows}
+    if path.exists():
+        earlier = json.loads(path.read_text())
+        document["rows"] = [row for row in earlier.get("rows", []) if row["name"] not in names]
+        wanted = {row.get("finished_at") for row in document["rows"]}
+        runs = [run for run in earlier.get("runs", []) if run["finished_at"] in wanted]
+        document["runs"] = [*runs, measured]
+    document["rows"] += [
+        {
+            **{name: value for name, value in asdict(row).items() if name != "appendix"},
+            "best_peer": (row.best() or (None,))[0],
+            "ratio": row.ratio() if row.peers else None,
+            "met": row.is_met(),
+            # The run among `runs` that measured it.
+            "finished_at": measured["finished_at"],
+        }
+        for row in rows
+    ]
     unfinished = path.with_suffix(".tmp")
     unfinished.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     unfinished.rename(path)

@@ -8,6 +8,7 @@
 //! again and found whole, and after those who began to read before have had time to end.
 
 mod mover;
+mod order;
 mod prune;
 mod upkeep;
 

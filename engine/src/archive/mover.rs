@@ -1,21 +1,33 @@
 //! Moves rows from landing to the archive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::common::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::SortExpr;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{DataFrame, SessionContext, col};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 
+use super::order::portions as portions_of;
 use super::{ArchiveError, ArchiveReport, MovedTable, Observer, date_text};
 use crate::catalog::events::{EventSlice, EventsTable};
-use crate::catalog::runtime::session_config;
+use crate::catalog::runtime::{session_config, within_pool};
 use crate::pipeline::Engine;
 use crate::project::contract::{EventContract, envelope};
 use crate::stores::archive::{DayDigests, digest_rows};
 use crate::stores::ledger::SegmentEntry;
 use crate::stores::ledger::archived::{ArchiveCommit, ArchiveState};
+
+/// Portions of rows that could be in memory at once: sorting one takes two or three times its size,
+/// and landing may be compressed.
+const PORTIONS_IN_MEMORY: usize = 12;
+
+/// Least memory of a thread that sorts.
+const MEMORY_PER_PARTITION: usize = 64 << 20;
 
 impl Engine {
     /// Moves what every model has read, as far as all days are earlier than `before`.
@@ -148,34 +160,57 @@ impl Engine {
                 known: transaction,
             });
         }
-        let order: Vec<SortExpr> =
-            [envelope::EVENT_DATE, envelope::PLAYER_ID, envelope::EVENT_TIME, envelope::EVENT_ID]
-                .into_iter()
-                .map(|column| col(column).sort(true, false))
-                .collect();
-        let rows = self.landed_events(contract, segments).map_err(failed)?;
-        let rows = rows.sort(order).map_err(failed)?.execute_stream().await.map_err(failed)?;
+        let rows = self.sorted_events(contract, segments).map_err(failed)?;
         let written = table.append(rows, through).await?;
         compare_digests(event_type, &landed, &written)?;
         Ok((table.version(), written))
     }
 
-    /// The events of a type in these segments.
+    /// The events of a type in these segments, in the archive's order.
+    fn sorted_events(
+        &self,
+        contract: &EventContract,
+        segments: &Arc<[SegmentEntry]>,
+    ) -> Result<SendableRecordBatchStream, DataFusionError> {
+        let order: Vec<SortExpr> =
+            [envelope::EVENT_DATE, envelope::PLAYER_ID, envelope::EVENT_TIME, envelope::EVENT_ID]
+                .into_iter()
+                .map(|column| col(column).sort(true, false))
+                .collect();
+        let budget = (self.limits.memory / PORTIONS_IN_MEMORY) as u64;
+        let mut portions = Vec::new();
+        for days in portions_of(segments, &contract.event_type, budget) {
+            let rows = self.landed_events(contract, segments, Some(Arc::new(days)))?;
+            portions.push(rows.sort(order.clone())?);
+        }
+        let whole = self.landed_events(contract, segments, None)?;
+        let schema = Arc::clone(whole.schema().inner());
+        let rows = futures::stream::iter(portions).then(DataFrame::execute_stream).try_flatten();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+    }
+
+    /// The events of a type in these segments, of all days or of some.
     fn landed_events(
         &self,
         contract: &EventContract,
         segments: &Arc<[SegmentEntry]>,
+        days: Option<Arc<BTreeSet<i32>>>,
     ) -> Result<DataFrame, DataFusionError> {
         let slice = EventSlice {
             landing: Arc::clone(&self.stores.landing),
             segments: Arc::clone(segments),
             archive: None,
-            days: None,
+            days,
         };
-        let session = SessionContext::new_with_config_rt(
-            session_config(&self.limits),
-            Arc::clone(&self.runtime),
-        );
+        // Shared out evenly among the sorts, so that each can spill and merge what it has spilled.
+        let memory = self.limits.memory;
+        let runtime = RuntimeEnv {
+            memory_pool: Arc::new(FairSpillPool::new(memory)),
+            ..RuntimeEnv::clone(&self.runtime)
+        };
+        let partitions = (memory / MEMORY_PER_PARTITION).clamp(1, self.limits.threads.max(1));
+        let config = within_pool(session_config(&self.limits), memory, partitions);
+        let session = SessionContext::new_with_config_rt(config, Arc::new(runtime));
         session.read_table(Arc::new(EventsTable::of_type(contract, slice)))
     }
 
@@ -185,7 +220,7 @@ impl Engine {
         segments: &Arc<[SegmentEntry]>,
     ) -> Result<DayDigests, DataFusionError> {
         let keys = self
-            .landed_events(contract, segments)?
+            .landed_events(contract, segments, None)?
             .select_columns(&[envelope::EVENT_ID, envelope::EVENT_DATE])?;
         let mut stream = keys.execute_stream().await?;
         let mut digests = DayDigests::new();

@@ -71,6 +71,29 @@ pub fn frugal_session_config(limits: &EngineLimits) -> SessionConfig {
     config
 }
 
+/// The settings of a session whose sorts share a pool of so many bytes evenly, and spill.
+pub fn within_pool(config: SessionConfig, pool: usize, partitions: usize) -> SessionConfig {
+    config
+        .with_target_partitions(partitions)
+        .with_batch_size(batch_rows(pool))
+        .with_sort_spill_reservation_bytes(merge_reservation(pool, partitions))
+}
+
+/// Rows per batch: small pools cannot afford wide ones.
+fn batch_rows(pool: usize) -> usize {
+    match pool >> 20 {
+        0..32 => 1024,
+        32..64 => 2048,
+        64..256 => 4096,
+        _ => 8192,
+    }
+}
+
+/// What each sort keeps back for merging what it has spilled.
+fn merge_reservation(pool: usize, partitions: usize) -> usize {
+    (pool / (16 * partitions)).clamp(256 << 10, 10 << 20)
+}
+
 /// How SQL text is read, the same everywhere.
 pub fn set_sql_options(config: &mut SessionConfig) {
     let options = config.options_mut();
@@ -80,4 +103,17 @@ pub fn set_sql_options(config: &mut SessionConfig) {
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.dialect = Dialect::PostgreSQL;
     options.execution.time_zone = Some("UTC".to_owned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_pools_have_small_batches() {
+        assert_eq!(batch_rows(16 << 20), 1024);
+        assert_eq!(batch_rows(48 << 20), 2048);
+        assert_eq!(batch_rows(1 << 30), 8192);
+        assert_eq!(merge_reservation(32 << 20, 2), 1 << 20);
+    }
 }

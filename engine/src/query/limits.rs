@@ -23,6 +23,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 
 use super::executor::QueryExecutor;
 use crate::catalog::memory::counted_runtime;
+use crate::catalog::runtime::within_pool;
 use crate::settings::{ByteSize, QuerySettings};
 
 /// Consumers named in the error when the memory limit is reached.
@@ -95,10 +96,7 @@ impl QueryMemory {
             }
             Attempt::Spilling => SPILLING_PARTITIONS,
         };
-        config = config
-            .with_target_partitions(partitions)
-            .with_batch_size(batch_rows(self.pool_bytes))
-            .with_sort_spill_reservation_bytes(merge_reservation(self.pool_bytes, partitions));
+        config = within_pool(config, self.pool_bytes, partitions);
         let optimizer = &mut config.options_mut().optimizer;
         optimizer.prefer_hash_join = attempt == Attempt::Fast;
         // Sorted streams of many inputs are merged in memory; one sort merges on disk.
@@ -128,20 +126,6 @@ fn pool_size(limit: usize) -> usize {
     limit.saturating_sub((limit / 3).max(LEAST_HEADROOM)).max(LEAST_POOL)
 }
 
-/// Rows per batch: small pools cannot afford wide ones.
-fn batch_rows(pool: usize) -> usize {
-    match pool >> 20 {
-        0..64 => 2048,
-        64..256 => 4096,
-        _ => 8192,
-    }
-}
-
-/// What each sort keeps back for merging what it has spilled.
-fn merge_reservation(pool: usize, partitions: usize) -> usize {
-    (pool / (16 * partitions)).clamp(256 << 10, 10 << 20)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,8 +135,5 @@ mod tests {
         assert_eq!(pool_size(192 << 20), 48 << 20);
         assert_eq!(pool_size(256 << 20), 112 << 20);
         assert_eq!(pool_size(600 << 20), 400 << 20);
-        assert_eq!(batch_rows(32 << 20), 2048);
-        assert_eq!(batch_rows(1 << 30), 8192);
-        assert_eq!(merge_reservation(32 << 20, 2), 1 << 20);
     }
 }
