@@ -52,12 +52,13 @@ pub(crate) const STAR_SCHEMA: &str = "star";
 /// Longest time for one attempt at a short operation.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(30);
 
-/// How often a short operation is tried. A server that is restarted answers within that time.
+/// How often a short operation is tried. A server that is restarted answers within that time, and an
+/// attempt that was not answered is made once more, over another connection.
 const RETRIES: RetryPolicy = RetryPolicy {
-    attempts: 16,
+    attempts: 24,
     first_wait: Duration::from_millis(100),
     longest_wait: Duration::from_secs(3),
-    deadline: Duration::from_secs(30),
+    deadline: Duration::from_secs(45),
 };
 
 /// How long a watched statement may be silent before the server is asked for a sign of life.
@@ -105,18 +106,48 @@ impl PostgresDatabase {
         Work: Future<Output = Result<T, Failure>>,
     {
         let work = &work;
-        let once = || async move {
+        self.again(operation, || async move {
             let once = async { work(self.session().await?).await };
-            let failure = match timeout(ATTEMPT_LIMIT, once).await {
-                Ok(Ok(value)) => return Ok(value),
-                Ok(Err(failure)) => failure,
-                Err(_) => Failure::NoAnswer(ATTEMPT_LIMIT),
-            };
-            if failure.breaks_connections() {
+            timeout(ATTEMPT_LIMIT, once).await.unwrap_or(Err(Failure::NoAnswer(ATTEMPT_LIMIT)))
+        })
+        .await
+    }
+
+    /// Does work that may take long and may be done again, over a connection of its own: watched,
+    /// and again if the cause of a failure may pass.
+    pub(crate) async fn attempt_long<T, Work>(
+        &self,
+        operation: &str,
+        work: impl Fn(Session) -> Work,
+    ) -> StoreResult<T>
+    where
+        Work: Future<Output = Result<T, Failure>>,
+    {
+        let work = &work;
+        self.again(operation, || async move {
+            let session = timeout(ATTEMPT_LIMIT, self.session()).await;
+            let session = session.unwrap_or(Err(Failure::NoAnswer(ATTEMPT_LIMIT)))?;
+            self.watch(work(session)).await
+        })
+        .await
+    }
+
+    async fn again<T, Attempt>(
+        &self,
+        operation: &str,
+        attempt: impl Fn() -> Attempt,
+    ) -> StoreResult<T>
+    where
+        Attempt: Future<Output = Result<T, Failure>>,
+    {
+        let attempt = &attempt;
+        let once = || async move {
+            let result = attempt().await;
+            if result.as_ref().is_err_and(Failure::breaks_connections) {
                 // The others were probably lost with it.
                 self.shared.forget_idle();
             }
-            Err(failure)
+            result
         };
         let shown = format!("{operation} in the {}", self.store());
         retry(RETRIES, &shown, Failure::may_pass, once)
@@ -144,6 +175,8 @@ impl PostgresDatabase {
             }
             match timeout(SIGN_LIMIT, self.sign_of_life()).await {
                 Ok(Ok(())) => missing = 0,
+                // That it has no room for another connection is a sign, too.
+                Ok(Err(failure)) if failure.is_an_answer() => missing = 0,
                 _ => missing += 1,
             }
             if missing == MISSING_SIGNS {

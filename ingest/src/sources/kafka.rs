@@ -34,7 +34,7 @@ mod watch;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use questlake_engine::settings::KafkaSettings;
 use questlake_engine::stores::error::StoreErrorKind;
@@ -56,8 +56,11 @@ pub use self::sink::{KafkaSink, SinkBounds};
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// Times that something which hardly ends by itself is tried in a row.
-const PATIENCE: u32 = 4;
+/// How long something which hardly ends by itself is tried.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Time of a membership after which what failed before it is forgotten.
+const LONG_SESSION: Duration = Duration::from_secs(60);
 
 /// How often it is looked whether it was told to stop.
 const STOP_LOOK: Duration = Duration::from_millis(100);
@@ -129,7 +132,9 @@ pub async fn ingest_topic(
     source.check_topic().await?;
     let stalls = Arc::default();
     let mut failures = 0;
+    let mut lasting_since = None;
     loop {
+        let begun = Instant::now();
         let before = source.progress.records.load(Ordering::Relaxed);
         let result = match failures {
             0 => run_session(&source, &stalls).await,
@@ -146,12 +151,20 @@ pub async fn ingest_topic(
             return Ok(source.progress.counts());
         }
         let Err(error) = result else { return Ok(source.progress.counts()) };
-        if source.progress.records.load(Ordering::Relaxed) > before {
+        let committed = source.progress.records.load(Ordering::Relaxed);
+        if committed > before || begun.elapsed() > LONG_SESSION {
             failures = 0;
+            lasting_since = None;
         }
         failures += 1;
-        if is_final(&error, failures) {
-            return Err(error);
+        match verdict(&error, committed > 0) {
+            Verdict::Final => return Err(error),
+            Verdict::Passing => lasting_since = None,
+            Verdict::Lasting => {
+                if lasting_since.get_or_insert(begun).elapsed() > PATIENCE {
+                    return Err(error);
+                }
+            }
         }
         let pause = pause_after(&error, failures);
         warn!(
@@ -215,17 +228,29 @@ fn missing_partition(topic: &str, read: &[(i32, i64)], partitions: usize) -> Opt
     })
 }
 
-/// Whether it makes no sense to go on: what failed, so often in a row, does not end by itself.
-fn is_final(error: &IngestError, failures: u32) -> bool {
-    match error {
-        IngestError::Store(error) => match error.kind {
-            StoreErrorKind::Unavailable | StoreErrorKind::Fenced | StoreErrorKind::Full => false,
-            // What was damaged on the way is whole the next time, and a topic may be away while a
-            // cluster gets up.
-            StoreErrorKind::Corrupt | StoreErrorKind::Incompatible => failures > PATIENCE,
-            StoreErrorKind::InvalidData | StoreErrorKind::Internal => true,
-        },
-        _ => true,
+/// What a failure says of the next attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// It may well succeed.
+    Passing,
+    /// It hardly will; but what was damaged on the way is whole the next time, a topic may be away
+    /// while a cluster gets up, and a broker that goes down tells clients that they cannot log in.
+    Lasting,
+    /// It will not.
+    Final,
+}
+
+/// `has_worked` tells whether this process has committed anything: what it is set up with is right
+/// then.
+fn verdict(error: &IngestError, has_worked: bool) -> Verdict {
+    let IngestError::Store(error) = error else { return Verdict::Final };
+    match error.kind {
+        StoreErrorKind::Unavailable | StoreErrorKind::Fenced | StoreErrorKind::Full => {
+            Verdict::Passing
+        }
+        StoreErrorKind::Corrupt | StoreErrorKind::Incompatible => Verdict::Lasting,
+        StoreErrorKind::Internal if has_worked => Verdict::Lasting,
+        StoreErrorKind::InvalidData | StoreErrorKind::Internal => Verdict::Final,
     }
 }
 
@@ -253,16 +278,16 @@ mod tests {
     #[test]
     fn outages_end_by_themselves_and_mistakes_do_not() {
         for kind in [StoreErrorKind::Unavailable, StoreErrorKind::Fenced, StoreErrorKind::Full] {
-            assert!(!is_final(&error(kind), 1_000), "{kind:?}");
+            assert_eq!(verdict(&error(kind), true), Verdict::Passing, "{kind:?}");
         }
-        for kind in [StoreErrorKind::Internal, StoreErrorKind::InvalidData] {
-            assert!(is_final(&error(kind), 1), "{kind:?}");
-        }
-        assert!(!is_final(&error(StoreErrorKind::Corrupt), PATIENCE));
-        assert!(is_final(&error(StoreErrorKind::Corrupt), PATIENCE + 1));
+        assert_eq!(verdict(&error(StoreErrorKind::Corrupt), false), Verdict::Lasting);
+        assert_eq!(verdict(&error(StoreErrorKind::InvalidData), true), Verdict::Final);
+        // A wrong password is told at once, and one that was right before may be right again.
+        assert_eq!(verdict(&error(StoreErrorKind::Internal), false), Verdict::Final);
+        assert_eq!(verdict(&error(StoreErrorKind::Internal), true), Verdict::Lasting);
         let gap = missing_partition("t", &[(0, 4), (3, 9)], 3).unwrap();
         assert_eq!((gap.partition, gap.from_offset), (3, 9));
-        assert!(is_final(&IngestError::Gap(Box::new(gap)), 1));
+        assert_eq!(verdict(&IngestError::Gap(Box::new(gap)), true), Verdict::Final);
     }
 
     #[test]

@@ -48,7 +48,8 @@ const READ_RETRIES: RetryPolicy = RetryPolicy {
     attempts: 8,
     first_wait: Duration::from_millis(200),
     longest_wait: Duration::from_secs(8),
-    deadline: Duration::from_secs(30),
+    // Room for every copy of a block, where a DataNode hangs.
+    deadline: Duration::from_secs(75),
 };
 
 /// How often, and for how long, writing is tried again.

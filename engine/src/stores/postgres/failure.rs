@@ -77,6 +77,11 @@ impl Failure {
         }
     }
 
+    /// Whether the server has said so itself, and does not speak of its own end.
+    pub(crate) fn is_an_answer(&self) -> bool {
+        self.server_error().is_some() && !self.code().starts_with("57P")
+    }
+
     /// Whether work that ends with COMMIT may have been done all the same: its answer is lost.
     pub(crate) fn leaves_commit_open(&self) -> bool {
         match self {
@@ -146,6 +151,13 @@ fn verdict_of_code(code: &str) -> (StoreErrorKind, Option<&'static str>) {
         (_, "53300") => (
             StoreErrorKind::Unavailable,
             Some("raise max_connections of the server, or let fewer processes use it"),
+        ),
+        (_, "54000") => (
+            StoreErrorKind::InvalidData,
+            Some(
+                "a key is too long for an index of the server: make it shorter in the model's SQL, \
+                  by left(column, 500) or md5(column)",
+            ),
         ),
         (_, "53100") => (StoreErrorKind::Full, Some("free some space on the server's disk")),
         ("53", _) => (StoreErrorKind::Unavailable, Some("the server is short of resources")),

@@ -31,6 +31,7 @@ const SETUP: &str = "
     SET TIME ZONE 'UTC';
     SET search_path TO pg_catalog;
     SET standard_conforming_strings TO on;
+    SET default_transaction_isolation TO 'read committed';
     SET statement_timeout TO 0;
     SET lock_timeout TO '20s';
     SET idle_in_transaction_session_timeout TO 0;
@@ -38,6 +39,7 @@ const SETUP: &str = "
     SET tcp_keepalives_idle TO 30;
     SET tcp_keepalives_interval TO 10;
     SET tcp_keepalives_count TO 3;
+    SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout';
     SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') = 'off';
 ";

@@ -75,9 +75,10 @@ pub(super) fn parse(url: &str) -> Result<Target, String> {
     Ok(Target { config, verification, root_certificate })
 }
 
-/// Splits behind the last `@`, since a password may hold a `?` that should have been encoded.
+/// Splits behind the first `@`, as the driver does: a password may hold a `?` that should have been
+/// encoded, and options may hold a `@`.
 fn split_options(url: &str) -> (&str, &str) {
-    let authority = url.rfind('@').unwrap_or(0);
+    let authority = url.find('@').unwrap_or(0);
     match url[authority..].find('?') {
         Some(position) => (&url[..authority + position], &url[authority + position + 1..]),
         None => (url, ""),

@@ -59,18 +59,15 @@ impl Warehouse for PostgresWarehouse {
         rebuilt: &BTreeSet<String>,
     ) -> StoreResult<Vec<String>> {
         const OPERATION: &str = "prepare the star schema";
-        let database = &self.database;
-        let failed = |failure| database.error(OPERATION, failure);
-        let mut session = database.attempt(OPERATION, |session| async move { Ok(session) }).await?;
-        // Watched, since an index of a large table takes its time.
-        let preparing = async {
-            let transaction = session.transaction().await?;
-            let changes = tables::prepare(&transaction, tables, rebuilt).await?;
-            transaction.commit().await?;
-            Ok(changes)
-        };
-        let changes = database.watch(preparing).await.map_err(failed)?;
-        session.end(changes).map_err(failed)
+        // An index of a large table takes its time.
+        self.database
+            .attempt_long(OPERATION, |mut session| async move {
+                let transaction = session.transaction().await?;
+                let changes = tables::prepare(&transaction, tables, rebuilt).await?;
+                transaction.commit().await?;
+                session.end(changes)
+            })
+            .await
     }
 
     /// The lock is the server's, and lasts as long as a connection of its own. Should that break,

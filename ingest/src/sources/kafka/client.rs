@@ -20,13 +20,16 @@ const RECONNECT_WAIT: Duration = Duration::from_secs(2);
 /// Least time for a connection to be set up that the client takes.
 const LEAST_SETUP: Duration = Duration::from_secs(1);
 
+/// Longest wait for an answer that the client takes.
+pub(super) const MOST_SOCKET_TIME: Duration = Duration::from_secs(300);
+
 /// Settings of every client.
 pub(super) fn common_config(settings: &KafkaSettings) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", settings.brokers.join(","))
         .set("client.id", CLIENT_ID)
-        .set("socket.timeout.ms", millis(settings.request_timeout))
+        .set("socket.timeout.ms", millis(settings.request_timeout.min(MOST_SOCKET_TIME)))
         .set(
             "socket.connection.setup.timeout.ms",
             millis(settings.request_timeout.max(LEAST_SETUP)),

@@ -149,7 +149,7 @@ impl Group {
         info!(topic = self.settings.topic, ?partitions, "reading the partitions {partitions:?}");
         let mut begun = Vec::new();
         // Who reads nothing more must not take partitions from others.
-        if !self.has_failed() {
+        if !self.has_failed() && !self.reading().is_closing {
             match self.begin(consumer, &partitions) {
                 Ok(partitions) => begun = partitions,
                 Err(error) => self.fail(error),
@@ -173,9 +173,11 @@ impl Group {
         for partition in begun {
             reading.gather.assignment.add(partition.claim, partition.verify);
         }
-        if reading.is_paused {
-            result = result.and(consumer.pause(answer));
-        }
+        // The client remembers that a partition was paused when it was ours before.
+        result = result.and(match reading.is_paused {
+            true => consumer.pause(answer),
+            false => consumer.resume(answer),
+        });
         if let Err(error) = result {
             self.fail(self.error("begin to read partitions", &error));
         }

@@ -309,7 +309,9 @@ impl Reader {
         if !is_drained && is_well && !group.flow.has_ended() {
             warn!("not all of what was read could be committed in time; it will be read again");
         }
-        group.tell_brokers(&self.consumer);
+        if is_well {
+            group.tell_brokers(&self.consumer);
+        }
         // Leaves the group.
         drop(self.consumer);
     }

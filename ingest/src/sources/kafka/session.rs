@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use questlake_engine::stores::error::{StoreError, StoreErrorKind};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -13,10 +12,10 @@ use tracing::warn;
 
 use super::flow::Flow;
 use super::gather::Gather;
-use super::group::{Group, GroupParts};
+use super::group::{BEGIN_TIME, Group, GroupParts};
 use super::reader::{ReaderParts, read};
 use super::reading::Reading;
-use super::watch::{Pulse, StallWatch, longest_stillness};
+use super::watch::{Pulse, StallWatch};
 use super::{TopicProgress, TopicSource};
 use crate::batch::stream::ingest_stream;
 use crate::error::IngestError;
@@ -84,7 +83,7 @@ pub(super) async fn run_session(
         }
     };
     flow.end();
-    let read = match timeout(STOP_TIME, ended).await {
+    let read = match timeout(patience(source), ended).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(IngestError::Aborted {
             step: "reading Kafka",
@@ -93,6 +92,15 @@ pub(super) async fn run_session(
         Err(_) => Err(stuck(source)),
     };
     taken_in.and(read)
+}
+
+/// How long the thread may take to end. Nobody waits for long when the program is to stop; else it may
+/// have partitions to begin with, or wait until the group's coordinator is back.
+fn patience(source: &TopicSource) -> Duration {
+    match source.progress.stop.load(Ordering::Relaxed) {
+        true => STOP_TIME,
+        false => source.settings.session_timeout.max(BEGIN_TIME) + STOP_TIME,
+    }
 }
 
 /// Returns some time after it was told to stop.
@@ -105,8 +113,12 @@ async fn stop_is_overdue(progress: &TopicProgress) {
 
 /// The thread cannot be ended, and holds on to its partitions: the process has to end.
 fn stuck(source: &TopicSource) -> IngestError {
-    let text = format!("the client has not come back for {} s", longest_stillness().as_secs());
-    StoreError::new(source.settings.name(), "read records", StoreErrorKind::Internal, text)
-        .with_advice("start the command again; it goes on from where it was")
-        .into()
+    IngestError::Aborted {
+        step: "reading Kafka",
+        reason: format!(
+            "the client of {} has not come back for a long time; start the command again: it goes \
+             on from where it was",
+            source.settings.name()
+        ),
+    }
 }

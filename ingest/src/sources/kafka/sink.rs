@@ -287,7 +287,7 @@ fn producer_config(settings: &KafkaSettings, bounds: SinkBounds) -> ClientConfig
         .set("compression.codec", settings.compression)
         .set("linger.ms", millis(LINGER))
         .set("message.timeout.ms", millis(settings.delivery_timeout.max(LINGER * 2)))
-        .set("socket.timeout.ms", millis(request_timeout))
+        .set("socket.timeout.ms", millis(request_timeout.min(MOST_SOCKET_TIME)))
         .set("message.max.bytes", largest_request(bounds).to_string())
         .set("queue.buffering.max.kbytes", (bounds.queue_bytes / 1024).max(1).to_string())
         .set("queue.buffering.max.messages", "1000000")

@@ -135,7 +135,8 @@ pub(super) async fn ensure_topic(
 ) -> Result<usize, IngestError> {
     let deadline = Instant::now() + settings.request_timeout;
     let shape = look(settings, deadline).await?;
-    if shape.is_complete() {
+    // Where records were read before, the partitions that have a leader are read on.
+    if shape.is_complete() || (!may_create && shape.partitions > 0) {
         return Ok(shape.partitions);
     }
     if shape.partitions == 0 {

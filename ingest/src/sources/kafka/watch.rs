@@ -48,11 +48,6 @@ impl Patient {
     }
 }
 
-/// How long the pulse may be missing.
-pub(super) fn longest_stillness() -> Duration {
-    FEEL_EVERY * MISSING_BEATS
-}
-
 /// A partition at one look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sight {

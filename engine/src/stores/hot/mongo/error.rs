@@ -85,6 +85,10 @@ pub(super) fn driver_error(
             StoreErrorKind::Unavailable,
             Some("check that MongoDB runs and can be reached, and host, port and TLS in its URL"),
         ),
+        // A server that is about to go, or cannot ask others, refuses whoever logs in.
+        ErrorKind::Authentication { .. } if is_passing_refusal(&error) => {
+            (StoreErrorKind::Unavailable, None)
+        }
         ErrorKind::Authentication { .. } => {
             (StoreErrorKind::Internal, Some("check user, password and authSource in its URL"))
         }
@@ -106,6 +110,19 @@ pub(super) fn driver_error(
     };
     // The driver's own text is a dump of its fields; its kind says the same in words.
     with_advice(StoreError::new(store, operation, kind, error.kind), advice)
+}
+
+/// Whether the server has refused a login for a cause that passes: the driver keeps its answer.
+fn is_passing_refusal(error: &mongodb::error::Error) -> bool {
+    use mongodb::error::Error as DriverError;
+    let answer = std::error::Error::source(error).and_then(|source| {
+        let boxed = source.downcast_ref::<Box<DriverError>>().map(|boxed| &**boxed);
+        boxed.or_else(|| source.downcast_ref::<DriverError>())
+    });
+    answer.is_some_and(|answer| match &*answer.kind {
+        ErrorKind::Command(command) => PASSING.contains(&command.code),
+        _ => false,
+    })
 }
 
 /// An error that the server gives, for a command or for one write of it.

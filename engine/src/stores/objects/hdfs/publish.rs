@@ -11,10 +11,11 @@
 
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hdfs_native::{Client, WriteOptions};
+use hdfs_native::{Client, HdfsError, WriteOptions};
 use object_store::PutPayload;
 use uuid::Uuid;
 use xxhash_rust::xxh3::Xxh3;
@@ -73,8 +74,10 @@ impl HdfsStore {
         content: &Content,
         publication: Publication,
     ) -> Result<(), HdfsFailure> {
+        let attempts = AtomicU32::new(0);
         retry(WRITE_RETRIES, &self.doing("write", target), HdfsFailure::is_transient, || {
-            self.publish_once(target, content, publication)
+            let copies = Copies::of_attempt(attempts.fetch_add(1, Ordering::Relaxed));
+            self.publish_once(target, content, publication, copies)
         })
         .await
     }
@@ -84,9 +87,10 @@ impl HdfsStore {
         target: &str,
         content: &Content,
         publication: Publication,
+        copies: Copies,
     ) -> Result<(), HdfsFailure> {
         let temporary = temporary_name(target);
-        if let Err(failure) = self.write(&temporary, content, publication).await {
+        if let Err(failure) = self.write(&temporary, content, publication, copies).await {
             self.tidy(&temporary).await;
             // No other has this name: the request was made twice by the client.
             return Err(if failure.is_taken() {
@@ -113,11 +117,12 @@ impl HdfsStore {
         path: &str,
         content: &Content,
         publication: Publication,
+        copies: Copies,
     ) -> Result<(), HdfsFailure> {
         let (name, written) = (path.to_owned(), content.clone());
         self.connection()
             .call(limit_for(content.bytes()) + CLOSE_LIMIT, |client| {
-                write_file(client, name, written)
+                write_file(client, name, written, copies)
             })
             .await?;
         if publication == Publication::ReplaceUnread || self.holds(path, content).await? {
@@ -207,8 +212,48 @@ fn settle(
     }
 }
 
-async fn write_file(client: Client, path: String, content: Content) -> Result<(), HdfsFailure> {
-    let options = WriteOptions::default();
+/// How many copies of a file the DataNodes are asked for while it is written.
+///
+/// A DataNode that has died stays among those that the NameNode offers until it counts as dead, which
+/// takes minutes, and where there are no more of them than copies it is offered every time. Fewer
+/// copies leave it out by chance; the NameNode makes the others afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Copies {
+    /// As many as the cluster is set up for.
+    Usual,
+    /// So many at first.
+    AtFirst(u32),
+}
+
+impl Copies {
+    /// Attempts are counted from 0.
+    fn of_attempt(attempt: u32) -> Self {
+        match attempt {
+            0 => Self::Usual,
+            odd if odd % 2 == 1 => Self::AtFirst(2),
+            _ => Self::AtFirst(1),
+        }
+    }
+}
+
+async fn write_file(
+    client: Client,
+    path: String,
+    content: Content,
+    copies: Copies,
+) -> Result<(), HdfsFailure> {
+    let usual = WriteOptions::default();
+    let (options, wanted) = match copies {
+        Copies::Usual => (usual, None),
+        Copies::AtFirst(count) => {
+            let wanted = within(CALL_LIMIT, usual_copies(&client, &path)).await?;
+            // Never more than usual.
+            match wanted {
+                Some(wanted) if wanted > count => (usual.replication(count), Some(wanted)),
+                _ => (usual, None),
+            }
+        }
+    };
     let mut writer = within(CALL_LIMIT, client.create(&path, &options)).await?;
     let mut chunks = content.chunks();
     while let Some(chunk) = chunks.next().await? {
@@ -219,7 +264,19 @@ async fn write_file(client: Client, path: String, content: Content) -> Result<()
     if found != content.bytes() {
         return Err(HdfsFailure::Garbled(path));
     }
+    if let Some(wanted) = wanted {
+        within(CALL_LIMIT, client.set_replication(&path, wanted)).await?;
+    }
     Ok(())
+}
+
+/// The number of copies that the cluster makes of a file: that of an empty one, which is removed.
+async fn usual_copies(client: &Client, path: &str) -> Result<Option<u32>, HdfsError> {
+    let probe = temporary_name(path);
+    client.create(&probe, WriteOptions::default()).await?.close().await?;
+    let copies = client.get_file_info(&probe).await?.replication;
+    client.delete(&probe, false).await?;
+    Ok(copies)
 }
 
 /// A name beside `target` that nobody else uses.
@@ -299,8 +356,6 @@ impl Chunks {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-
-    use hdfs_native::HdfsError;
 
     use super::*;
 

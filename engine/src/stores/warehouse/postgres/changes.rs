@@ -93,12 +93,7 @@ pub(super) async fn mark_stale(
         );
         let parameters: &Parameters<'_> = &[&consumer, &table.name];
         marks += client.execute(&sql, parameters).await?;
-        let advancing = |watch: &&&Watch| {
-            table.partition.as_ref().is_some_and(|day| watch.date_columns.contains(day))
-        };
-        // What is not exact takes in what is.
-        let watch = watches.iter().filter(advancing).min_by_key(|watch| watch.exact);
-        if let Some(watch) = watch {
+        if let Some(watch) = advancing(table, &watches) {
             marks += mark_advance(client, table, watch, latest_before, latest_after).await?;
         }
     }
@@ -120,6 +115,48 @@ fn changes(table: &TableDefinition, watch: &Watch) -> Vec<String> {
         )
     };
     watch.date_columns.iter().map(days).collect()
+}
+
+/// Marks what rows that were only added have made stale. Returns the number of marks.
+pub(super) async fn mark_added(
+    client: &Client,
+    table: &TableDefinition,
+    watches: &[Watch],
+    days: &DaysSeen,
+    rows: u64,
+    latest_before: Option<i32>,
+) -> Result<u64, Failure> {
+    if rows == 0 {
+        return Ok(0);
+    }
+    let latest_after = latest_day(client, table).await?;
+    let mut marks = 0;
+    for watches in watches_by_consumer(watches).into_values() {
+        if let Some(watch) = watches.iter().find(|watch| watch.date_columns.is_empty()) {
+            marks += mark_all(client, table, std::slice::from_ref(*watch)).await?;
+            continue;
+        }
+        for exact in [false, true] {
+            let alike = || watches.iter().filter(|watch| watch.exact == exact);
+            let Some(watch) = alike().next() else { continue };
+            let columns = alike().flat_map(|watch| &watch.date_columns);
+            let seen: BTreeSet<i32> = columns.flat_map(|column| days.of(column)).collect();
+            let seen: Vec<i32> = seen.into_iter().collect();
+            marks += mark_days(client, table, watch, &seen).await?;
+        }
+        if let Some(watch) = advancing(table, &watches) {
+            marks += mark_advance(client, table, watch, latest_before, latest_after).await?;
+        }
+    }
+    Ok(marks)
+}
+
+/// The watch of a consumer to which it matters that the latest day advances. What is not exact takes
+/// in what is.
+fn advancing<'a>(table: &TableDefinition, watches: &[&'a Watch]) -> Option<&'a Watch> {
+    let partition = table.partition.as_ref()?;
+    let advancing = watches.iter().filter(|watch| watch.date_columns.contains(partition));
+    advancing.min_by_key(|watch| watch.exact).copied()
 }
 
 /// Marks all of every consumer stale. Returns the number of marks.

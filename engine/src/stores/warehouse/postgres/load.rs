@@ -40,6 +40,9 @@ pub(super) struct PostgresLoad {
     way: Way,
     copy: Option<CopyIn>,
     rows_staged: u64,
+    /// The model's publication that was the latest when this load began, before anything was read
+    /// for it.
+    begun_behind: Option<String>,
 }
 
 /// Where rows go before they are published.
@@ -57,10 +60,12 @@ impl PostgresLoad {
         mode: &LoadMode,
     ) -> StoreResult<Self> {
         let operation = format!("begin to load {}", table.name);
-        let (session, way) = database
+        let (session, begun_behind, way) = database
             .attempt(&operation, |session| async move {
+                let latest = latest_publication(&session, &table.name).await?;
+                let begun_behind = latest.map(|(_, commit_id)| commit_id);
                 let way = prepare(&session, table, mode).await?;
-                Ok((session, way))
+                Ok((session, begun_behind, way))
             })
             .await?;
         Ok(Self {
@@ -70,6 +75,7 @@ impl PostgresLoad {
             way,
             copy: None,
             rows_staged: 0,
+            begun_behind,
         })
     }
 
@@ -105,7 +111,8 @@ impl PostgresLoad {
         let watches = publication.watches.as_slice();
         let stale_marks = match &self.way {
             Way::Straight { latest_before, days } => {
-                check_fence(client, publication).await?;
+                check_fence(client, publication, self.begun_behind.as_deref()).await?;
+                lock_stale_marks(client).await?;
                 // Before a first load there is nothing to compare with: all that is downstream is stale.
                 match publication.expected {
                     None => mark_all(client, table, watches).await?,
@@ -120,7 +127,7 @@ impl PostgresLoad {
                 client.batch_execute(&format!("ANALYZE {STAGE}")).await?;
                 client.batch_execute("BEGIN").await?;
                 lock_model(client, &publication.progress.model).await?;
-                check_fence(client, publication).await?;
+                check_fence(client, publication, self.begun_behind.as_deref()).await?;
                 merge(client, table, publication).await?
             }
         };
@@ -132,7 +139,10 @@ impl PostgresLoad {
     async fn explain(&mut self, failure: Failure) -> Failure {
         let found = match failure.code() {
             // ON CONFLICT has met a row that it has just changed.
-            "21000" => self.find_duplicate().await.ok().flatten(),
+            "21000" => {
+                let database = self.database.clone();
+                database.watch(self.find_duplicate()).await.ok().flatten()
+            }
             "23505" => failure.server_error().and_then(|error| error.detail()).map(key_in_words),
             _ => None,
         };
@@ -230,17 +240,44 @@ async fn lock_model(client: &Session, model: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn check_fence(client: &Session, publication: &Publication) -> Result<(), Failure> {
-    let model = &publication.progress.model;
-    let parameters: &Parameters<'_> = &[model];
+/// Marks are numbered as they come, and a run that has mended some forgets all up to the last that
+/// it knew. So whoever marks holds this lock to its end: none becomes visible behind a later one.
+async fn lock_stale_marks(client: &Session) -> Result<(), Failure> {
+    let parameters: &Parameters<'_> = &[&lock_key("table", "stale")];
+    client.execute("SELECT pg_advisory_xact_lock($1)", parameters).await?;
+    Ok(())
+}
+
+/// How far the model was when it was published last, and by whom.
+async fn latest_publication(
+    client: &Session,
+    model: &str,
+) -> Result<Option<(i64, String)>, Failure> {
+    let parameters: &Parameters<'_> = &[&model];
     let row = client
-        .query_opt("SELECT ledger_sequence FROM questlake.models WHERE model = $1", parameters)
+        .query_opt(
+            "SELECT ledger_sequence, commit_id::text FROM questlake.models WHERE model = $1",
+            parameters,
+        )
         .await?;
-    let current: Option<i64> = match row {
-        Some(row) => Some(row.try_get(0)?),
-        None => None,
-    };
-    if current == publication.expected {
+    match row {
+        Some(row) => Ok(Some((row.try_get(0)?, row.try_get(1)?))),
+        None => Ok(None),
+    }
+}
+
+/// Nobody may have published the model since the load began: two rebuilds at the same progress differ
+/// in when they read.
+async fn check_fence(
+    client: &Session,
+    publication: &Publication,
+    begun_behind: Option<&str>,
+) -> Result<(), Failure> {
+    let model = &publication.progress.model;
+    let latest = latest_publication(client, model).await?;
+    let current = latest.as_ref().map(|(sequence, _)| *sequence);
+    let commit_id = latest.as_ref().map(|(_, commit_id)| commit_id.as_str());
+    if current == publication.expected && commit_id == begun_behind {
         return Ok(());
     }
     Err(Failure::Fenced {
@@ -270,11 +307,13 @@ async fn merge(
     }
     if recreate || publication.expected.is_none() {
         put_staged_rows(client, table, mode).await?;
+        lock_stale_marks(client).await?;
         return mark_all(client, table, watches).await;
     }
     let latest_before = latest_day(client, table).await?;
     remember_old_rows(client, table, mode).await?;
     put_staged_rows(client, table, mode).await?;
+    lock_stale_marks(client).await?;
     mark_stale(client, table, watches, latest_before).await
 }
 

@@ -178,9 +178,10 @@ impl PostgresScan {
     async fn send_rows(&self, sender: &Sender<Result<RecordBatch>>) -> StoreResult<()> {
         let database = &self.database;
         let copy = &format!("COPY ({}) TO STDOUT (FORMAT binary)", self.sql);
-        // Until the first row everything can be done again.
+        // The server says nothing until it has some kilobytes of rows, or all of them; until then
+        // everything can be done again.
         let (session, stream) = database
-            .attempt(&self.operation, |session| async move {
+            .attempt_long(&self.operation, |session| async move {
                 let stream = session.copy_out(copy.as_str()).await?;
                 Ok((session, stream))
             })
@@ -201,7 +202,13 @@ impl PostgresScan {
             }
         }
         // What ends the COPY is behind the last row.
-        while stream.next().await.is_some() {}
+        let ending = async {
+            while let Some(message) = stream.next().await {
+                message?;
+            }
+            Ok(())
+        };
+        database.watch(ending).await.map_err(failed)?;
         session.end(()).map_err(failed)
     }
 }

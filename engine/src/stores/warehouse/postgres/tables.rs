@@ -103,9 +103,18 @@ pub(super) fn has_same_columns(table: &TableDefinition, existing: &[ExistingColu
         })
 }
 
+/// What every table of the server has by itself.
+const SYSTEM_COLUMNS: &[&str] = &["xmin", "xmax", "cmin", "cmax", "ctid", "tableoid"];
+
 /// The server would cut longer names off, and two of them could become one.
 fn check_names(table: &TableDefinition) -> Result<(), Failure> {
     let columns = table.columns.iter().map(|column| &column.name);
+    if let Some(name) = columns.clone().find(|name| SYSTEM_COLUMNS.contains(&name.as_str())) {
+        return Err(Failure::Incompatible {
+            what: format!("PostgreSQL has a column `{name}` of its own in {}", table.name),
+            advice: format!("rename it in the model's SQL, such as `AS {name}_value`"),
+        });
+    }
     match std::iter::once(&table.name).chain(columns).find(|name| name.len() > NAME_BYTES) {
         None => Ok(()),
         Some(name) => Err(Failure::Incompatible {
