@@ -1,8 +1,6 @@
 //! An installation on servers: a database of its own in PostgreSQL and one in MongoDB, folders of
 //! its own in HDFS, a topic of its own; and what is in them, seen past the binary.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use mongodb::bson::{Document, doc};
 use questlake_ingest::simulate::Accounting;
 use tokio_postgres::{NoTls, Row};
@@ -129,20 +127,6 @@ impl Installation {
 
     fn texts(&self, sql: &str) -> Vec<String> {
         self.rows(sql).iter().map(|row| row.get(0)).collect()
-    }
-
-    /// Every table of the star schema: its rows as texts, sorted.
-    pub(crate) fn star_tables(&self) -> BTreeMap<String, Vec<String>> {
-        let names: BTreeSet<String> = self
-            .texts("SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'star'")
-            .into_iter()
-            .collect();
-        let rows = |name: &String| {
-            let mut rows = self.texts(&format!("SELECT t::text FROM star.\"{name}\" AS t"));
-            rows.sort();
-            rows
-        };
-        names.iter().map(|name| (name.clone(), rows(name))).collect()
     }
 
     fn rows(&self, sql: &str) -> Vec<Row> {
