@@ -107,6 +107,9 @@ fn refused_operator(message: &str) -> Option<&str> {
     rest.split(|letter: char| !letter.is_alphanumeric()).next().filter(|name| !name.is_empty())
 }
 
+/// Part of `query.memory_limit` for what the footers of the archive's files say.
+const FOOTERS_OF_QUERY_MEMORY: usize = 16;
+
 /// All that a run needs.
 #[derive(Clone)]
 pub struct Engine {
@@ -147,6 +150,7 @@ impl Engine {
             memory: engine.memory_limit.as_usize(),
             threads: engine.threads,
             spill_folder: spill.path().to_path_buf(),
+            footers: settings.query.memory_limit.as_usize() / FOOTERS_OF_QUERY_MEMORY,
         };
         let runtime = build_runtime(&limits).map_err(PipelineError::Setup)?;
         stores.archive.register(&runtime);

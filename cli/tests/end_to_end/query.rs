@@ -130,6 +130,14 @@ fn every_store_answers() {
     );
     assert_eq!(document, "purchase");
 
+    // The parts of a union may have several types.
+    let parts = "SELECT duration_ms AS amount FROM events.level_end UNION ALL \
+                 SELECT amount FROM events.currency_earned";
+    assert_eq!(
+        count(&format!("SELECT count(*) FROM ({parts})")),
+        rows(&sandbox, &["query", parts]).len() as u64
+    );
+
     let tables = sandbox.succeed(&["query", "SHOW TABLES"]).stdout;
     assert!(tables.contains("fact_purchase") && tables.contains("hot"), "{tables}");
     let columns = sandbox.succeed(&["query", "DESCRIBE events.purchase"]).stdout;

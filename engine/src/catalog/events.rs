@@ -149,7 +149,7 @@ impl TableProvider for EventsTable {
             .iter()
             .filter_map(DayRange::from_filter)
             .fold(DayRange::ALL, DayRange::intersect);
-        let request = Request { schema: &self.schema, projection, limit };
+        let request = Request { schema: &self.schema, projection, limit, filters };
         let mut parts = Vec::new();
         parts.extend(self.scan_archive(session, &request, range).await?);
         parts.extend(self.scan_landing(session, &schema, range)?);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::common::config::Dialect;
+use datafusion::execution::cache::cache_manager::DEFAULT_METADATA_CACHE_LIMIT;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -31,6 +32,8 @@ pub struct EngineLimits {
     pub threads: usize,
     /// Where operators spill to.
     pub spill_folder: PathBuf,
+    /// Bytes of footers of the archive's files that are kept, at least the usual number.
+    pub footers: usize,
 }
 
 /// The shared memory pool and spill space.
@@ -45,6 +48,7 @@ pub fn build_runtime(limits: &EngineLimits) -> Result<Arc<RuntimeEnv>> {
     RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(pool))
         .with_disk_manager_builder(spill)
+        .with_metadata_cache_limit(limits.footers.max(DEFAULT_METADATA_CACHE_LIMIT))
         .build_arc()
 }
 

@@ -93,7 +93,7 @@ async fn compile_model(
     let optimized = state.optimize(&plan).map_err(|error| locate_all(file, &error))?;
     let lineage = column_lineage(&plan).map_err(|error| locate_all(file, &error))?;
     let mut mistakes = Vec::new();
-    let columns = table_columns(source, &plan, &mut mistakes);
+    let columns = table_columns(source, &plan, &optimized, &mut mistakes);
     let names: Vec<&str> =
         plan.schema().fields().iter().map(|field| field.name().as_str()).collect();
     check_header_columns(source, &columns, &names, &mut mistakes);
@@ -138,16 +138,19 @@ fn planning_session(
     namespace.into_session(config, Arc::new(RuntimeEnv::default()))
 }
 
-/// The table's columns from the plan's, with a diagnostic for each that cannot be one.
+/// The table's columns from the plan's, with a diagnostic for each that cannot be one. Their types are
+/// final in the optimized plan only: a `UNION` of several types has those of its first part until then.
 fn table_columns(
     source: &ModelSource,
     plan: &LogicalPlan,
+    optimized: &LogicalPlan,
     mistakes: &mut Vec<Diagnostic>,
 ) -> Vec<TableColumn> {
     let header = &source.header;
     let mut columns: Vec<TableColumn> = Vec::new();
-    for (index, field) in plan.schema().fields().iter().enumerate() {
-        let name = field.name();
+    let typed = plan.schema().fields().iter().zip(optimized.schema().fields());
+    for (index, (named, field)) in typed.enumerate() {
+        let name = named.name();
         let place = output_position(source, index);
         let mut mistake = |message: String, hint: &str| {
             mistakes.push(source.file.error_at(place, 1, message).with_hint(hint));

@@ -203,13 +203,6 @@ pub(super) async fn start(
     overflow: Overflow,
     started: Instant,
 ) -> Result<QueryStream, QueryError> {
-    let fields: Vec<Field> = logical
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| Field::new(field.name(), field.data_type().clone(), true))
-        .collect();
-    let schema = Arc::new(Schema::new(fields));
     let (state, refusals) = limits.memory.attempt_state(&session, Attempt::Fast);
     // Planned here, so that mistakes that only the optimizer finds are told as mistakes.
     let physical = match state.create_physical_plan(&logical).await {
@@ -223,6 +216,7 @@ pub(super) async fn start(
             });
         }
     };
+    let schema = result_schema(&logical, &physical.schema());
     let (sender, receiver) = mpsc::channel(QUEUED_BATCHES);
     let first = Execution { state, refusals, plan: physical };
     let run = Run {
@@ -249,6 +243,15 @@ pub(super) async fn start(
         rows: 0,
         state: StreamState::Open,
     })
+}
+
+/// Names as they were asked for, and the types that come: `UNION ALL` of several types has those of its
+/// first part until the plan is analyzed.
+fn result_schema(logical: &LogicalPlan, physical: &Schema) -> SchemaRef {
+    let names = logical.schema().fields().iter().map(|field| field.name());
+    let types = physical.fields().iter().map(|field| field.data_type());
+    let fields = names.zip(types).map(|(name, kind)| Field::new(name, kind.clone(), true));
+    Arc::new(Schema::new(fields.collect::<Vec<Field>>()))
 }
 
 /// A physical plan and what it runs in.

@@ -173,6 +173,7 @@ impl ArchiveTable {
             groups: files.iter().map(|file| vec![file.clone()]).collect(),
             projection: None,
             limit: None,
+            filter_rows: false,
             sorted: true,
         };
         let scan = archive_scan(self.archive(), scan, session.runtime_env())?;

@@ -34,13 +34,16 @@ pub struct ArchiveScan<'a> {
     pub projection: Option<&'a Vec<usize>>,
     /// Rows after which nobody reads on.
     pub limit: Option<usize>,
+    /// Whether conditions are held against each row before its other columns are decoded. That pays
+    /// where hardly any row is left, and costs where many are, a few here and a few there.
+    pub filter_rows: bool,
     /// Whether each group is one file, sorted by `player_id` and `event_time`, and is to be read in
     /// this order.
     pub sorted: bool,
 }
 
-/// Plans a scan. Conditions reach it through DataFusion's filter push-down and leave out row groups,
-/// pages and rows before the other columns are decoded; nothing has to be handed over for that.
+/// Plans a scan. Conditions reach it through DataFusion's filter push-down and leave out row groups and
+/// pages; nothing has to be handed over for that.
 pub fn archive_scan(
     archive: &Archive,
     scan: ArchiveScan<'_>,
@@ -55,7 +58,7 @@ pub fn archive_scan(
     let source = ParquetSource::new(columns.table.clone())
         .with_parquet_file_reader_factory(Arc::new(reader))
         .with_metadata_size_hint(FOOTER_BYTES)
-        .with_pushdown_filters(true)
+        .with_pushdown_filters(scan.filter_rows)
         .with_reorder_filters(true)
         .with_enable_page_index(true)
         .with_bloom_filter_on_read(true);
