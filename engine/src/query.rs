@@ -55,6 +55,14 @@ pub const META: &str = "meta";
 impl Engine {
     /// A session with `events.*` and `star.*` as they are now.
     pub async fn session(&self) -> Result<SessionContext, PipelineError> {
+        self.session_over(|table| table).await
+    }
+
+    /// The same with each table of events as `shown` gives it.
+    async fn session_over(
+        &self,
+        shown: impl Fn(EventsTable) -> EventsTable,
+    ) -> Result<SessionContext, PipelineError> {
         let history = self.stores.ledger.history(None).await?;
         let slice = EventSlice {
             landing: Arc::clone(&self.stores.landing),
@@ -67,10 +75,10 @@ impl Engine {
         };
         let mut namespace = Namespace::default();
         for contract in &self.project.contracts {
-            let table = EventsTable::of_type(contract, slice.clone());
+            let table = shown(EventsTable::of_type(contract, slice.clone()));
             namespace.add_events(&contract.event_type, Arc::new(table));
         }
-        namespace.add_events(ENVELOPE_TABLE, Arc::new(EventsTable::envelope(slice)));
+        namespace.add_events(ENVELOPE_TABLE, Arc::new(shown(EventsTable::envelope(slice))));
         for model in &self.project.models {
             namespace.add_star(model.name(), self.stores.warehouse.table(&model.table));
         }
@@ -130,7 +138,7 @@ impl Engine {
 
     /// [`Engine::session`] with what only queries see.
     async fn query_state(&self) -> Result<SessionState, QueryError> {
-        let session = self.session().await?;
+        let session = self.session_over(EventsTable::with_text_views).await?;
         if let Some(catalog) = session.catalog(CATALOG) {
             let registered = register(&*catalog, META, meta::tables(self))
                 .and_then(|()| register(&*catalog, HOT, vec![hot::table(self)]));

@@ -82,6 +82,21 @@ impl EventsTable {
         }
     }
 
+    /// The same with texts as views: those of the archive are not copied when they are decoded.
+    #[must_use]
+    pub fn with_text_views(mut self) -> Self {
+        let as_view = |field: &Arc<Field>| match field.data_type() {
+            // What a file stands for is one value, and no text in it.
+            DataType::Utf8 if field.name() != envelope::EVENT_TYPE => {
+                Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View))
+            }
+            _ => Arc::clone(field),
+        };
+        let fields: Vec<Arc<Field>> = self.schema.fields().iter().map(as_view).collect();
+        self.schema = Arc::new(Schema::new(fields));
+        self
+    }
+
     /// The envelope of every event.
     pub fn envelope(slice: EventSlice) -> Self {
         Self { event_type: None, schema: envelope_schema(), slice }

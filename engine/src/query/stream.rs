@@ -189,7 +189,16 @@ impl QueryStream {
         }
         self.rows += rows as u64;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+        let fields = self.schema.fields().iter().zip(columns);
+        let columns = fields.map(|(field, column)| match column.data_type() == field.data_type() {
+            true => Ok(column),
+            false => cast(&column, field.data_type()),
+        });
+        let columns = columns.collect::<Result<_, _>>();
+        columns
+            .and_then(|columns| {
+                RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+            })
             .map_err(|error| QueryError::Encode(error.to_string()))
     }
 }
@@ -249,8 +258,12 @@ pub(super) async fn start(
 /// first part until the plan is analyzed.
 fn result_schema(logical: &LogicalPlan, physical: &Schema) -> SchemaRef {
     let names = logical.schema().fields().iter().map(|field| field.name());
-    let types = physical.fields().iter().map(|field| field.data_type());
-    let fields = names.zip(types).map(|(name, kind)| Field::new(name, kind.clone(), true));
+    let types = physical.fields().iter().map(|field| match field.data_type() {
+        // Whoever gets the rows may know nothing of views.
+        DataType::Utf8View => DataType::Utf8,
+        other => other.clone(),
+    });
+    let fields = names.zip(types).map(|(name, kind)| Field::new(name, kind, true));
     Arc::new(Schema::new(fields.collect::<Vec<Field>>()))
 }
 

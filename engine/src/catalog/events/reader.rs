@@ -7,8 +7,8 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, MutableArrayData, RecordBatch, RecordBatchOptions,
     StringArray, make_array, new_null_array,
 };
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Date32Type, SchemaRef};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -68,17 +68,19 @@ impl PartitionStream for SectionReader {
         let batch_rows = context.session_config().batch_size();
         let landing = Arc::clone(&self.landing);
         let schema = Arc::clone(&self.schema);
+        let landed = without_views(&schema);
         let sources = Arc::clone(&self.sources);
         let days = self.days.clone();
         builder.spawn(async move {
             for source in sources.iter() {
-                for batch in read_section(&*landing, &schema, source, days.as_deref()).await? {
+                for batch in read_section(&*landing, &landed, source, days.as_deref()).await? {
                     // A slice would keep its whole section in memory, with columns that nobody wants,
                     // for as long as a sort above holds it.
                     let mut start = 0;
                     while start < batch.num_rows() {
                         let rows = batch_rows.min(batch.num_rows() - start);
-                        if sender.send(Ok(copy_rows(&batch, start, rows)?)).await.is_err() {
+                        let copy = with_views(copy_rows(&batch, start, rows)?, &schema)?;
+                        if sender.send(Ok(copy)).await.is_err() {
                             return Ok(());
                         }
                         start += rows;
@@ -89,6 +91,33 @@ impl PartitionStream for SectionReader {
         });
         builder.build()
     }
+}
+
+/// The schema with texts as they are landed. A view into a section would keep all of its texts in
+/// memory, so that views are made of rows that have been copied.
+fn without_views(schema: &SchemaRef) -> SchemaRef {
+    let landed = |field: &Arc<Field>| match field.data_type() {
+        DataType::Utf8View => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)),
+        _ => Arc::clone(field),
+    };
+    let fields: Vec<Arc<Field>> = schema.fields().iter().map(landed).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// The rows with views of their texts where the schema has such.
+fn with_views(rows: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    if rows.schema() == *schema {
+        return Ok(rows);
+    }
+    let fields = schema.fields().iter().zip(rows.columns());
+    let columns = fields
+        .map(|(field, column)| match field.data_type() {
+            DataType::Utf8View => cast(column, &DataType::Utf8View),
+            _ => Ok(Arc::clone(column)),
+        })
+        .collect::<Result<_, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
 }
 
 /// Some rows of a batch, in memory of their own.
