@@ -24,6 +24,7 @@ pub mod saved;
 pub mod statement;
 pub mod stream;
 pub mod tables;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

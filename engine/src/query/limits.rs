@@ -22,6 +22,7 @@ use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsume
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 
 use super::executor::QueryExecutor;
+use super::windows::WholeWindows;
 use crate::catalog::memory::counted_runtime;
 use crate::catalog::runtime::within_pool;
 use crate::settings::{ByteSize, QuerySettings};
@@ -38,6 +39,9 @@ const LEAST_POOL: usize = 48 << 20;
 
 /// Memory of the pool that one more partition should bring along.
 const MEMORY_PER_PARTITION: usize = 16 << 20;
+
+/// Part of the pool that the input of a window function may take without being accounted for.
+const WINDOWS_OF_POOL: usize = 4;
 
 /// What the queries of one process may take.
 #[derive(Debug, Clone)]
@@ -101,11 +105,14 @@ impl QueryMemory {
         optimizer.prefer_hash_join = attempt == Attempt::Fast;
         // Sorted streams of many inputs are merged in memory; one sort merges on disk.
         optimizer.repartition_sorts = attempt == Attempt::Fast;
-        let state = SessionStateBuilder::new_from_existing(session.clone())
+        let mut builder = SessionStateBuilder::new_from_existing(session.clone())
             .with_config(config)
-            .with_runtime_env(runtime)
-            .build();
-        (state, refusals)
+            .with_runtime_env(runtime);
+        if attempt == Attempt::Fast {
+            let budget = self.pool_bytes / WINDOWS_OF_POOL;
+            builder = builder.with_physical_optimizer_rule(Arc::new(WholeWindows { budget }));
+        }
+        (builder.build(), refusals)
     }
 }
 
