@@ -27,8 +27,8 @@ mod values;
 pub use error::{SettingError, SettingsErrors};
 pub use kafka::{KafkaAssignor, KafkaSecurity, KafkaSettings};
 pub use layers::{LoadOptions, SettingOrigin, process_environment};
-pub use server_url::ServerUrl;
 pub use object_url::{HdfsUrl, S3Url};
+pub use server_url::ServerUrl;
 pub use store_url::{StoreUrl, mask_url};
 pub use table::{DefaultFolder, SettingKind, SettingSpec, settings_table};
 pub use typed::{

@@ -9,7 +9,7 @@ use crate::sandbox::Running;
 use crate::services::use_services;
 
 /// Longest time for a command to give up.
-const PATIENCE: Duration = Duration::from_secs(110);
+const PATIENCE: Duration = Duration::from_secs(270);
 
 /// How a server is not there.
 #[derive(Debug, Clone, Copy)]
@@ -61,8 +61,10 @@ fn every_command_ends(away: Away) {
     let dataset = Dataset::simulate(10, 4, 5);
     let installation = Installation::new(2);
     let events = installation.sandbox.write("events.ndjson", dataset.bytes());
-    let more = installation.sandbox.write("more.ndjson", &dataset.lines[0]);
+    let more = Dataset::simulate(3, 2, 6);
+    let more = installation.sandbox.write("more.ndjson", more.bytes());
     installation.sandbox.ingest(&[&events]);
+    installation.sandbox.etl();
     let more = more.to_str().unwrap();
     let commands: &[(&str, &[&str])] = &[
         ("ingest", &["ingest", more]),
@@ -80,8 +82,7 @@ fn every_command_ends(away: Away) {
             Away::Silent => Some(listener),
             Away::Gone => None,
         };
-        let sandbox =
-            installation.sandbox.with_variables(&[(store.variable, (store.url)(port))]);
+        let sandbox = installation.sandbox.with_variables(&[(store.variable, (store.url)(port))]);
         for (name, arguments) in commands {
             if store.needed_by.contains(name) {
                 let running = Running::start(&mut sandbox.command(arguments));
@@ -93,7 +94,7 @@ fn every_command_ends(away: Away) {
     }
     let mut mistakes = Vec::new();
     for (variable, command, port, running, begun) in started {
-        let finished = running.finish();
+        let finished = running.finish_within(PATIENCE);
         let took = begun.elapsed();
         let text = finished.text();
         let is_named = text.contains(&format!("127.0.0.1:{port}"));

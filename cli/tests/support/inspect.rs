@@ -69,7 +69,12 @@ pub(crate) fn assert_exactly_once(sandbox: &Sandbox, dataset: &Dataset, sent: Se
     assert!(verified.status.success(), "{what}: {verified:#?}");
 }
 
-pub(crate) fn assert_same_keys(found: Vec<String>, expected: &BTreeSet<String>, place: &str, what: &str) {
+pub(crate) fn assert_same_keys(
+    found: Vec<String>,
+    expected: &BTreeSet<String>,
+    place: &str,
+    what: &str,
+) {
     let mut times: BTreeMap<&str, usize> = BTreeMap::new();
     for key in &found {
         *times.entry(key).or_default() += 1;

@@ -79,24 +79,32 @@ impl Installation {
         let mut truth = dataset.truth.clone();
         truth.accounting = found;
         let truth = write_truth(&self.sandbox, &truth);
-        let verified = self.sandbox.run(&["verify".as_ref(), "--truth".as_ref(), truth.as_os_str()]);
+        let verified =
+            self.sandbox.run(&["verify".as_ref(), "--truth".as_ref(), truth.as_os_str()]);
         assert!(verified.status.success(), "{what}: {verified:#?}");
     }
 
     /// The totals of all partitions.
     pub(crate) fn accounting(&self) -> Accounting {
-        let rows = self.rows(
+        self.try_accounting().unwrap()
+    }
+
+    /// The totals of all partitions, if the server answers and there are any.
+    pub(crate) fn try_accounting(&self) -> Option<Accounting> {
+        let rows = block_on(try_query(
+            &self.postgres,
             "SELECT coalesce(sum(consumed), 0)::bigint, coalesce(sum(landed), 0)::bigint, \
              coalesce(sum(duplicates), 0)::bigint, coalesce(sum(quarantined), 0)::bigint \
              FROM questlake.partitions",
-        );
+        ))
+        .ok()?;
         let count = |index| rows[0].get::<_, i64>(index) as u64;
-        Accounting {
+        Some(Accounting {
             lines: count(0),
             landed: count(1),
             duplicates: count(2),
             quarantined: count(3),
-        }
+        })
     }
 
     /// Rows by event type and day as the ledger counts them, in landing and archive.
@@ -152,16 +160,19 @@ impl Drop for Installation {
 }
 
 async fn query(server: &str, sql: &str) -> Vec<Row> {
-    let (client, connection) = tokio_postgres::connect(server, NoTls).await.unwrap();
+    try_query(server, sql).await.unwrap()
+}
+
+async fn try_query(server: &str, sql: &str) -> Result<Vec<Row>, tokio_postgres::Error> {
+    let (client, connection) = tokio_postgres::connect(server, NoTls).await?;
     tokio::spawn(connection);
-    client.query(sql, &[]).await.unwrap()
+    client.query(sql, &[]).await
 }
 
 /// The URL with another database.
 fn with_database(url: &str, name: &str) -> String {
-    let (address, options) = url.split_once('?').map_or((url, None), |(left, right)| {
-        (left, Some(right))
-    });
+    let (address, options) =
+        url.split_once('?').map_or((url, None), |(left, right)| (left, Some(right)));
     let (hosts, _) = address.rsplit_once('/').unwrap();
     match options {
         Some(options) => format!("{hosts}/{name}?{options}"),

@@ -192,7 +192,10 @@ impl Topic {
 
     /// Starts an ingester of the topic in small batches.
     pub(crate) fn ingester(&self, sandbox: &Sandbox, flags: &[&str]) -> Running {
-        let small = ["ingest", "--ingest-batch-records", "500", "--ingest-batch-wait", "20ms"];
+        let mut small = vec!["ingest", "--ingest-batch-wait", "20ms"];
+        if !flags.contains(&"--ingest-batch-records") {
+            small.extend(["--ingest-batch-records", "500"]);
+        }
         let arguments = self.arguments(&[&small[..], flags].concat());
         Running::start(&mut sandbox.command(&arguments))
     }

@@ -25,8 +25,12 @@ pub(crate) fn bundled_project() -> PathBuf {
 }
 
 /// Waits until `condition` gives something; fails when that takes too long.
-pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + COMMAND_DEADLINE;
+pub(crate) fn wait_for<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    wait_up_to(COMMAND_DEADLINE, what, condition)
+}
+
+fn wait_up_to<T>(longest: Duration, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + longest;
     loop {
         if let Some(found) = condition() {
             return found;
@@ -284,8 +288,14 @@ impl Running {
     }
 
     /// Waits for the end of the process.
-    pub(crate) fn finish(mut self) -> Finished {
-        let status = wait_for("the end of a command", || self.child.try_wait().unwrap());
+    pub(crate) fn finish(self) -> Finished {
+        self.finish_within(COMMAND_DEADLINE)
+    }
+
+    /// Waits for the end of a process that may take so long.
+    pub(crate) fn finish_within(mut self, longest: Duration) -> Finished {
+        let ended = || self.child.try_wait().unwrap();
+        let status = wait_up_to(longest, "the end of a command", ended);
         let stdout = self.stdout.take().map(|reader| reader.join().unwrap()).unwrap_or_default();
         let stderr = self.stderr.take().map(|reader| reader.join().unwrap()).unwrap_or_default();
         Finished { status, stdout, stderr }

@@ -13,6 +13,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 
@@ -63,7 +64,8 @@ impl PhysicalOptimizerRule for WholeWindows {
 
 impl WholeWindows {
     fn fits(&self, input: &Arc<dyn ExecutionPlan>) -> Result<bool> {
-        let rows = input.partition_statistics(None)?.num_rows;
+        let statistics = StatisticsContext::new().compute(&**input, &StatisticsArgs::new())?;
+        let rows = statistics.num_rows;
         let (Precision::Exact(rows) | Precision::Inexact(rows)) = rows else { return Ok(false) };
         Ok(rows.saturating_mul(row_bytes(&input.schema())) <= self.budget)
     }

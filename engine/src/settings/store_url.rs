@@ -34,7 +34,9 @@ impl fmt::Display for StoreUrl {
         match self {
             Self::Sqlite(path) => write!(formatter, "sqlite://{}", path.display()),
             Self::File(path) => write!(formatter, "file://{}", path.display()),
-            Self::MongoDb(url) | Self::Redis(url) | Self::Postgres(url) => write!(formatter, "{url}"),
+            Self::MongoDb(url) | Self::Redis(url) | Self::Postgres(url) => {
+                write!(formatter, "{url}")
+            }
             Self::Memory => formatter.write_str(MEMORY),
             Self::Hdfs(url) => write!(formatter, "{url}"),
             Self::S3(url) => write!(formatter, "{url}"),

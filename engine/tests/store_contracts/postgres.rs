@@ -306,7 +306,7 @@ async fn the_server_answers_as_datafusion_does() {
         }
         // What is left to DataFusion is right as well.
         for sql in [
-            "SELECT text FROM t WHERE share > 0.05 ORDER BY text",
+            "SELECT text FROM t WHERE share > CAST(0.05 AS DOUBLE) ORDER BY text",
             "SELECT avg(number), sum(share) FROM t WHERE number BETWEEN 0 AND 1",
             "SELECT date_trunc('month', at), count(*) FROM t GROUP BY 1 ORDER BY 1",
             "SELECT count(*) FROM (SELECT * FROM t LIMIT 2)",

@@ -65,10 +65,10 @@ pub(crate) async fn take_topic(
         Until::Drained { .. } => Some(Backlog::of(engine, kafka).await?),
         _ => None,
     };
-    let bar =
-        app.bars.start(&format!("ingest {}", kafka.topic), total, Unit::Count("records"));
+    let bar = app.bars.start(&format!("ingest {}", kafka.topic), total, Unit::Count("records"));
     let progress = Arc::new(TopicProgress::default());
-    let work = ingest_topic(&ingester, kafka, topic_options(app, accept_gaps), Arc::clone(&progress));
+    let work =
+        ingest_topic(&ingester, kafka, topic_options(app, accept_gaps), Arc::clone(&progress));
     tokio::pin!(work);
     let drained = async {
         match &backlog {

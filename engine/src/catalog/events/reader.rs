@@ -209,7 +209,7 @@ fn fit(
         .iter()
         .map(|field| match batch.column_by_name(field.name()) {
             Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
-            Some(column) => arrow::compute::cast(column, field.data_type()),
+            Some(column) => cast(column, field.data_type()),
             None if field.name() == envelope::EVENT_TYPE => {
                 Ok(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(event_type, rows)))
                     as ArrayRef)

@@ -162,7 +162,8 @@ impl TableProvider for Scanned {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let groups = vec![self.files.clone()];
         let schema = &self.schema;
-        let scan = ArchiveScan { schema, groups, projection, limit, filter_rows: true, sorted: false };
+        let scan =
+            ArchiveScan { schema, groups, projection, limit, filter_rows: true, sorted: false };
         archive_scan(&self.archive, scan, session.runtime_env())
     }
 }

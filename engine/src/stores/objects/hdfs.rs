@@ -48,8 +48,8 @@ const READ_RETRIES: RetryPolicy = RetryPolicy {
     attempts: 8,
     first_wait: Duration::from_millis(200),
     longest_wait: Duration::from_secs(8),
-    // Room for every copy of a block, where a DataNode hangs.
-    deadline: Duration::from_secs(75),
+    // Room for three copies of a block of which one answers, where DataNodes hang.
+    deadline: Duration::from_secs(45),
 };
 
 /// How often, and for how long, writing is tried again.

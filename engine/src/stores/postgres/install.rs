@@ -57,9 +57,15 @@ async fn check_server(session: &Session) -> Result<(), Failure> {
 
 /// The version of the tables that are there.
 async fn installed_version(session: &Session) -> Result<Option<i32>, Failure> {
-    let name = format!("{OWN_SCHEMA}.installation");
-    let parameters: &Parameters<'_> = &[&name];
-    let known = session.query_one("SELECT to_regclass($1) IS NOT NULL", parameters).await?;
+    // By the catalog itself: what the session remembers of names may be older than the lock.
+    let parameters: &Parameters<'_> = &[&OWN_SCHEMA];
+    let known = session
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = $1 AND c.relname = 'installation')",
+            parameters,
+        )
+        .await?;
     if !known.try_get::<_, bool>(0)? {
         return Ok(None);
     }

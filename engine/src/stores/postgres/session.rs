@@ -26,7 +26,8 @@ const SESSION_LIMIT: Duration = Duration::from_secs(20);
 
 /// What every connection is told first. A connection may be the commit point, so that a commit that
 /// was answered must last even where the server does not ask for it; a server that asks for more
-/// is left to it. Time-outs of the server are ours to set; one that is short would end a long load.
+/// is left to it. Time-outs of the server are ours to set; one that is short would end a long load. A
+/// process that stands still in the middle of a transaction must not hold its locks for ever.
 const SETUP: &str = "
     SET TIME ZONE 'UTC';
     SET search_path TO pg_catalog;
@@ -34,7 +35,7 @@ const SETUP: &str = "
     SET default_transaction_isolation TO 'read committed';
     SET statement_timeout TO 0;
     SET lock_timeout TO '20s';
-    SET idle_in_transaction_session_timeout TO 0;
+    SET idle_in_transaction_session_timeout TO '30s';
     SET idle_session_timeout TO 0;
     SET tcp_keepalives_idle TO 30;
     SET tcp_keepalives_interval TO 10;

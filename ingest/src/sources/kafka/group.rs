@@ -5,7 +5,7 @@
 //! fetched from anywhere else. A partition that goes is given up after everything that was read of
 //! it is committed, so that its next owner goes on behind it and nobody is fenced.
 
-mod begin;
+pub(super) mod begin;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

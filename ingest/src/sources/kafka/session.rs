@@ -12,7 +12,8 @@ use tracing::warn;
 
 use super::flow::Flow;
 use super::gather::Gather;
-use super::group::{BEGIN_TIME, Group, GroupParts};
+use super::group::begin::BEGIN_TIME;
+use super::group::{Group, GroupParts};
 use super::reader::{ReaderParts, read};
 use super::reading::Reading;
 use super::watch::{Pulse, StallWatch};

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 use tracing::warn;
 
-use super::client::{common_config, kafka_error, millis};
+use super::client::{MOST_SOCKET_TIME, common_config, kafka_error, millis};
 use super::delivery::{Deliveries, Delivery};
 use super::topic::ensure_topic;
 use crate::batch::aborted;

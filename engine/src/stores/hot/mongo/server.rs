@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc, rawdoc};
+use mongodb::error::ErrorKind;
 use mongodb::options::{
     ClientOptions, CollectionOptions, ReadConcern, ReadPreference, SelectionCriteria, Tls,
 };
@@ -198,12 +199,32 @@ impl Server {
             return Ok(());
         }
         self.call("make its indexes", CALL_TIMEOUT, || async {
-            let indexes = [player_index(), time_index(), insert_index()];
-            let indexes = indexes.map(|keys| IndexModel::builder().keys(keys).build());
-            self.events.create_indexes(indexes).await.map(|_| ())
+            let known = match self.events.list_index_names().await {
+                Err(error) if is_missing_collection(&error) => Vec::new(),
+                known => known?,
+            };
+            for keys in [player_index(), time_index(), insert_index()] {
+                if !known.contains(&index_name(&keys)) {
+                    let index = IndexModel::builder().keys(keys).build();
+                    self.events.create_index(index).await?;
+                }
+            }
+            Ok(())
         })
         .await
     }
+}
+
+/// The name that drivers give an index: its columns with their directions.
+fn index_name(keys: &Document) -> String {
+    let parts: Vec<String> = keys.iter().map(|(name, order)| format!("{name}_{order}")).collect();
+    parts.join("_")
+}
+
+/// Whether the server says that there is no such collection: it comes with the first document or index.
+fn is_missing_collection(error: &mongodb::error::Error) -> bool {
+    const NAMESPACE_NOT_FOUND: i32 = 26;
+    matches!(&*error.kind, ErrorKind::Command(command) if command.code == NAMESPACE_NOT_FOUND)
 }
 
 /// A player's events by time.

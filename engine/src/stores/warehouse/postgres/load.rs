@@ -111,7 +111,7 @@ impl PostgresLoad {
         let watches = publication.watches.as_slice();
         let stale_marks = match &self.way {
             Way::Straight { latest_before, days } => {
-                check_fence(client, publication, self.begun_behind.as_deref()).await?;
+                self.check_fence(publication).await?;
                 lock_stale_marks(client).await?;
                 // Before a first load there is nothing to compare with: all that is downstream is stale.
                 match publication.expected {
@@ -127,12 +127,34 @@ impl PostgresLoad {
                 client.batch_execute(&format!("ANALYZE {STAGE}")).await?;
                 client.batch_execute("BEGIN").await?;
                 lock_model(client, &publication.progress.model).await?;
-                check_fence(client, publication, self.begun_behind.as_deref()).await?;
+                self.check_fence(publication).await?;
                 merge(client, table, publication).await?
             }
         };
         save_progress(client, publication, commit_id).await?;
         Ok(LoadOutcome { rows_staged: self.rows_staged, stale_marks })
+    }
+
+    /// Nobody may have published the model since the load began: two rebuilds at the same progress
+    /// differ in when they read.
+    async fn check_fence(&self, publication: &Publication) -> Result<(), Failure> {
+        let model = &publication.progress.model;
+        let (current, commit_id) = match latest_publication(&self.session, model).await? {
+            Some((sequence, commit_id)) => (Some(sequence), Some(commit_id)),
+            None => (None, None),
+        };
+        let is_known = commit_id == self.begun_behind || *model != self.table.name;
+        if current == publication.expected && is_known {
+            return Ok(());
+        }
+        Err(Failure::Fenced {
+            what: format!(
+                "another run has loaded {model} since this one began (its progress is {current:?}, \
+                 expected {:?})",
+                publication.expected
+            ),
+            advice: "nothing was written; let one run end before the next begins",
+        })
     }
 
     /// Says which row is there twice, if that is what the server has refused.
@@ -214,6 +236,8 @@ async fn prepare(
         client.batch_execute("BEGIN").await?;
         lock_model(client, &table.name).await?;
         if *mode == LoadMode::Append || is_empty(client, table).await? {
+            // Rows may be long in coming.
+            client.batch_execute("SET LOCAL idle_in_transaction_session_timeout TO 0").await?;
             let latest_before = latest_day(client, table).await?;
             return Ok(Way::Straight { latest_before, days: DaysSeen::default() });
         }
@@ -264,30 +288,6 @@ async fn latest_publication(
         Some(row) => Ok(Some((row.try_get(0)?, row.try_get(1)?))),
         None => Ok(None),
     }
-}
-
-/// Nobody may have published the model since the load began: two rebuilds at the same progress differ
-/// in when they read.
-async fn check_fence(
-    client: &Session,
-    publication: &Publication,
-    begun_behind: Option<&str>,
-) -> Result<(), Failure> {
-    let model = &publication.progress.model;
-    let latest = latest_publication(client, model).await?;
-    let current = latest.as_ref().map(|(sequence, _)| *sequence);
-    let commit_id = latest.as_ref().map(|(_, commit_id)| commit_id.as_str());
-    if current == publication.expected && commit_id == begun_behind {
-        return Ok(());
-    }
-    Err(Failure::Fenced {
-        what: format!(
-            "another run has loaded {model} since this one began (its progress is {current:?}, \
-             expected {:?})",
-            publication.expected
-        ),
-        advice: "nothing was written; let one run end before the next begins",
-    })
 }
 
 /// Makes the staged rows part of the table. Returns the number of stale marks.

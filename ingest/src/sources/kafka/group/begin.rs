@@ -16,7 +16,7 @@ use super::Group;
 use crate::error::IngestError;
 
 /// Longest time in which all partitions that come must be claimed and looked at.
-pub(in crate::sources::kafka) const BEGIN_TIME: Duration = Duration::from_secs(60);
+pub(in super::super) const BEGIN_TIME: Duration = Duration::from_secs(60);
 
 /// A partition that may be read.
 pub(super) struct Begun {
