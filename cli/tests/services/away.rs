@@ -42,7 +42,8 @@ const STORES: &[Store] = &[
     Store {
         variable: "QUESTLAKE_STORES_LANDING",
         url: |port| format!("hdfs://127.0.0.1:{port}/landing"),
-        needed_by: &["ingest", "etl", "archive", "query", "status"],
+        // `archive` is tried without its store: two of it would be in each other's way.
+        needed_by: &["ingest", "etl", "query", "status"],
     },
     Store {
         variable: "QUESTLAKE_STORES_ARCHIVE",
@@ -63,8 +64,16 @@ fn every_command_ends(away: Away) {
     let events = installation.sandbox.write("events.ndjson", dataset.bytes());
     let more = Dataset::simulate(3, 2, 6);
     let more = installation.sandbox.write("more.ndjson", more.bytes());
+    // Something is in the archive, something is to be moved there, and something is to be read.
+    let [older, newer] = [(7, "older.ndjson"), (8, "newer.ndjson")].map(|(seed, name)| {
+        installation.sandbox.write(name, Dataset::simulate(5, 3, seed).bytes())
+    });
     installation.sandbox.ingest(&[&events]);
     installation.sandbox.etl();
+    installation.sandbox.archive(&[]);
+    installation.sandbox.ingest(&[&older]);
+    installation.sandbox.etl();
+    installation.sandbox.ingest(&[&newer]);
     let more = more.to_str().unwrap();
     let commands: &[(&str, &[&str])] = &[
         ("ingest", &["ingest", more]),

@@ -1,8 +1,8 @@
 //! What the PostgreSQL stores share: connections, attempts, time-outs, errors.
 //!
-//! **Every call ends.** A short operation is an [`attempt`](PostgresDatabase::attempt): it is bounded
-//! on its own and tried again within [`RETRIES`] where the cause may pass (the server restarts, a
-//! connection breaks, a deadlock). A long statement is [`watch`](PostgresDatabase::watch)ed: it may
+//! **Every call ends.** A short operation is an `attempt`: it is bounded
+//! on its own and tried again within bounds where the cause may pass (the server restarts, a
+//! connection breaks, a deadlock). A long statement is watched: it may
 //! take as long as it needs while the server answers others, and is given up when it no longer does.
 //!
 //! **A COMMIT whose answer is lost** may have taken place. No store here takes a lost answer for a

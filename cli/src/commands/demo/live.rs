@@ -42,19 +42,22 @@ pub(super) async fn go_live(app: &App, engine: &Engine) -> Result<(), CliError> 
     server.stopped().await?;
     feeding.abort();
     running.abort();
-    if let Some((progress, reading)) = reading {
-        progress.stop.store(true, Ordering::Relaxed);
+    if let Some(reader) = reading {
+        reader.progress.stop.store(true, Ordering::Relaxed);
         // What is not committed by then is read again by whoever comes next.
-        let _ = tokio::time::timeout(DRAIN_TIME, reading).await;
+        let _ = tokio::time::timeout(DRAIN_TIME, reader.task).await;
     }
     Ok(())
 }
 
+/// A topic that is read beside the server.
+struct TopicReader {
+    progress: Arc<TopicProgress>,
+    task: JoinHandle<()>,
+}
+
 /// With Kafka, the server hands its events to the topic, and they are taken in from there.
-fn read_topic(
-    app: &App,
-    engine: &Engine,
-) -> Result<Option<(Arc<TopicProgress>, JoinHandle<()>)>, CliError> {
+fn read_topic(app: &App, engine: &Engine) -> Result<Option<TopicReader>, CliError> {
     let Some(kafka) = app.settings.kafka.clone() else {
         return Ok(None);
     };
@@ -62,12 +65,12 @@ fn read_topic(
     let options = topic_options(app, false);
     let progress = Arc::new(TopicProgress::default());
     let shared = Arc::clone(&progress);
-    let reading = tokio::spawn(async move {
+    let task = tokio::spawn(async move {
         if let Err(failure) = ingest_topic(&ingester, &kafka, options, shared).await {
             error!("live events are no longer taken in: {failure}");
         }
     });
-    Ok(Some((progress, reading)))
+    Ok(Some(TopicReader { progress, task }))
 }
 
 async fn feed(intake: Intake, stop: Stop) {

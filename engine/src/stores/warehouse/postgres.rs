@@ -2,8 +2,8 @@
 //! `questlake`.
 //!
 //! A load's rows come by binary COPY: into a temporary table, from which one statement merges them,
-//! or straight into the table where nothing is merged (see [`load`]). Tables are read by binary COPY
-//! too, with columns, conditions, limits and plain aggregates left to the server ([`scan`],
+//! or straight into the table where nothing is merged (`load.rs`). Tables are read by binary COPY
+//! too, with columns, conditions, limits and plain aggregates left to the server (`scan.rs`,
 //! [`aggregate`]).
 //!
 //! Texts have the collation "C", decimals are `numeric`, times `timestamptz`: what the server
