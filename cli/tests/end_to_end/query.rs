@@ -135,7 +135,7 @@ fn every_store_answers() {
                  SELECT amount FROM events.currency_earned";
     assert_eq!(
         count(&format!("SELECT count(*) FROM ({parts})")),
-        rows(&sandbox, &["query", parts]).len() as u64
+        rows(&sandbox, &[parts]).len() as u64
     );
 
     let tables = sandbox.succeed(&["query", "SHOW TABLES"]).stdout;
