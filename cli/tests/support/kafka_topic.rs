@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
 
-use crate::sandbox::{Finished, Running, Sandbox, wait_for};
+use crate::sandbox::{Finished, Running, Sandbox, wait_for, wait_up_to};
 use crate::services::{address, block_on};
 
 /// Longest wait for an answer of the broker, which may be busy with other tests.
@@ -207,7 +207,9 @@ impl Topic {
 
     /// Waits until everything that is in the topic is committed.
     pub(crate) fn wait_until_read(&self, sandbox: &Sandbox) {
-        wait_for("everything to be read", || {
+        // Whoever has died in the middle of a transaction is waited for, by the brokers first, and
+        // then by the ledger.
+        wait_up_to(Duration::from_secs(300), "everything to be read", || {
             let status = self.status(sandbox).json();
             (status["kafka"]["lag"] == 0).then_some(())
         });

@@ -29,7 +29,12 @@ pub(crate) fn wait_for<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T
     wait_up_to(COMMAND_DEADLINE, what, condition)
 }
 
-fn wait_up_to<T>(longest: Duration, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+/// The same for what may take so long.
+pub(crate) fn wait_up_to<T>(
+    longest: Duration,
+    what: &str,
+    mut condition: impl FnMut() -> Option<T>,
+) -> T {
     let deadline = Instant::now() + longest;
     loop {
         if let Some(found) = condition() {
