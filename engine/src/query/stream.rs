@@ -34,7 +34,7 @@ const QUEUED_BATCHES: usize = 2;
 
 /// Hundredths of `query.memory_limit` that a process that only answers queries may hold. What
 /// operators take until they have ended comes on top: together it stays within 1.2 times the setting.
-const LIMIT_PERCENT: usize = 117;
+const LIMIT_PERCENT: usize = 114;
 
 /// Hundredths at which an attempt is ended: the first one may be followed by one that spills.
 const ATTEMPT_PERCENT: usize = 100;
