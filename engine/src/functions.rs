@@ -4,7 +4,11 @@
 //! |---|---|
 //! | `min_by(value, key)`, `arg_min` | the value where `key` is least |
 //! | `max_by(value, key)`, `arg_max` | the value where `key` is greatest |
+//! | `two_proportion_z(…)`, `two_proportion_p_value(…)` | whether two shares differ |
+//! | `chi_square_even(counts)` | how far counts are from an even split |
+//! | `chi_square_p_value(statistic, degrees_of_freedom)` | how likely that is by chance |
 
+mod statistics;
 mod value_by_key;
 
 use datafusion::logical_expr::AggregateUDF;
@@ -16,6 +20,9 @@ use value_by_key::{Extreme, ValueByKey};
 pub fn register_all(context: &SessionContext) {
     for extreme in [Extreme::Least, Extreme::Greatest] {
         context.register_udaf(AggregateUDF::from(ValueByKey::new(extreme)));
+    }
+    for function in statistics::functions() {
+        context.register_udf(function);
     }
 }
 

@@ -8,15 +8,24 @@ use proptest::prelude::*;
 
 use super::register_all;
 
-async fn run(session: &SessionContext, sql: &str) -> String {
+pub(super) async fn run(session: &SessionContext, sql: &str) -> String {
     let batches = session.sql(sql).await.unwrap().collect().await.unwrap();
     pretty_format_batches(&batches).unwrap().to_string()
 }
 
-fn session(config: SessionConfig) -> SessionContext {
+pub(super) fn session(config: SessionConfig) -> SessionContext {
     let session = SessionContext::new_with_config(config);
     register_all(&session);
     session
+}
+
+/// What a query says that must fail, when it is planned or run.
+pub(super) async fn error_of(session: &SessionContext, sql: &str) -> String {
+    let error = match session.sql(sql).await {
+        Err(error) => error,
+        Ok(frame) => frame.collect().await.expect_err(sql),
+    };
+    error.to_string()
 }
 
 #[tokio::test]
