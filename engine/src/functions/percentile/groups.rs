@@ -10,6 +10,7 @@ use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
 use super::{Place, listed, lists, numbers};
+use crate::functions::conditions::takes;
 
 /// The values so far.
 #[derive(Debug)]
@@ -44,19 +45,20 @@ impl Groups {
     /// How many values each of the groups to emit has, and their values, group after group.
     fn take(&mut self, emit: EmitTo) -> (Vec<usize>, Vec<f64>) {
         let counts = emit.take_needed(&mut self.counts);
-        let mut ends = Vec::with_capacity(counts.len());
+        // Where the next value of each group goes.
+        let mut places = Vec::with_capacity(counts.len());
         let mut total = 0;
         for count in &counts {
-            ends.push(total);
+            places.push(total);
             total += count;
         }
         let mut taken = vec![0.0; total];
         let mut kept = 0;
         for index in 0..self.values.len() {
             let group = self.groups[index] as usize;
-            if let Some(end) = ends.get_mut(group) {
-                taken[*end] = self.values[index];
-                *end += 1;
+            if let Some(place) = places.get_mut(group) {
+                taken[*place] = self.values[index];
+                *place += 1;
             } else {
                 self.groups[kept] = (group - counts.len()) as u32;
                 self.values[kept] = self.values[index];
@@ -71,11 +73,6 @@ impl Groups {
         }
         (counts, taken)
     }
-}
-
-/// Whether the filter, if there is one, takes the row.
-fn takes(filter: Option<&BooleanArray>, row: usize) -> bool {
-    filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
 }
 
 impl GroupsAccumulator for Groups {
