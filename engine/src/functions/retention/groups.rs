@@ -34,7 +34,7 @@ impl Groups {
     pub(super) fn results(&self, met: &[u32]) -> Result<ListArray> {
         let elements = met.iter().flat_map(|met| {
             let counts = met & 1 == 1;
-            (0..self.conditions).map(move |condition| Some(counts && met >> condition & 1 == 1))
+            (0..self.conditions).map(move |condition| Some(counts && (met >> condition) & 1 == 1))
         });
         let elements: BooleanArray = elements.collect();
         if i32::try_from(elements.len()).is_err() {
