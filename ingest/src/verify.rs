@@ -310,3 +310,6 @@ async fn compare_accounting(engine: &Engine, truth: &Truth) -> Result<TableRepor
     }
     Ok(report)
 }
+
+#[cfg(test)]
+mod tests;

@@ -381,7 +381,9 @@ mod tests {
         assert!(Currency::ALL.map(Currency::name).is_sorted());
         let order = FlowReason::ALL.map(|reason| (reason.is_spent(), reason.name()));
         assert!(order.is_sorted());
-        assert!(FlowReason::ALL.iter().enumerate().all(|(index, reason)| *reason as usize == index));
+        assert!(
+            FlowReason::ALL.iter().enumerate().all(|(index, reason)| *reason as usize == index)
+        );
     }
 
     #[test]

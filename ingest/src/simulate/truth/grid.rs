@@ -95,9 +95,8 @@ mod tests {
     #[test]
     fn cuts_are_in_the_order_of_their_names_and_each_place_has_four() {
         let grid = Grid::new(&["web", "ios"], &["US", "DE", "ZA"]);
-        let names: Vec<String> = (0..grid.len())
-            .map(|rank| format!("{:?}", grid.names_at(rank as u16)))
-            .collect();
+        let names: Vec<String> =
+            (0..grid.len()).map(|rank| format!("{:?}", grid.names_at(rank as u16))).collect();
         assert_eq!(names.len(), 20);
         assert!(names.is_sorted());
         let texts = |pair: [&str; 2]| pair.map(TruthValue::text);

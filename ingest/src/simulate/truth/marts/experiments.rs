@@ -133,11 +133,7 @@ impl Experiments {
     }
 }
 
-fn arm_of(
-    experiment: u8,
-    exposure: &FirstExposure,
-    ranks_of: impl Fn(Cut) -> [u16; 4],
-) -> Arm {
+fn arm_of(experiment: u8, exposure: &FirstExposure, ranks_of: impl Fn(Cut) -> [u16; 4]) -> Arm {
     Arm { experiment, variant: exposure.variant, cuts: ranks_of(exposure.cut) }
 }
 
@@ -185,5 +181,8 @@ pub(super) fn tables(
 /// Experiment and variant of an arm as text.
 fn names(arm: &Arm) -> [TruthValue; 2] {
     let experiment = &EXPERIMENTS[usize::from(arm.experiment)];
-    [TruthValue::text(experiment.id), TruthValue::text(experiment.variants[usize::from(arm.variant)])]
+    [
+        TruthValue::text(experiment.id),
+        TruthValue::text(experiment.variants[usize::from(arm.variant)]),
+    ]
 }
