@@ -32,7 +32,7 @@ pieces AS (
         platform,
         country,
         first_minute,
-        least(last_minute, CAST(session_date AS TIMESTAMP) + INTERVAL '1439 minutes')
+        least(last_minute, CAST(session_date AS TIMESTAMP(6)) + INTERVAL '1439 minutes')
                                 AS last_minute
     FROM sessions
     UNION ALL
@@ -40,8 +40,8 @@ pieces AS (
         day.date,
         sessions.platform,
         sessions.country,
-        CAST(day.date AS TIMESTAMP),
-        least(sessions.last_minute, CAST(day.date AS TIMESTAMP) + INTERVAL '1439 minutes')
+        CAST(day.date AS TIMESTAMP(6)),
+        least(sessions.last_minute, CAST(day.date AS TIMESTAMP(6)) + INTERVAL '1439 minutes')
     FROM sessions
     JOIN star.dim_date AS day
         ON day.date > sessions.session_date
