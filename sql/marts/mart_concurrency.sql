@@ -1,11 +1,12 @@
 -- How many sessions are open at the same time: the busiest minute of each day, and the average over
 -- its 1440 minutes. A session is open from the minute of its first event to that of its last one.
--- One over midnight counts on both days; on a third day no session counts. 'all' stands for no cut.
+-- One over midnight counts on both days, and one that seems to last for more than a week on the
+-- first 8 of its days. 'all' stands for no cut.
 --
 -- load: replace
 -- key: date, platform, country
 -- partition: date
--- lookback: 1 day
+-- lookback: 7 days
 --
 -- @date: UTC day.
 -- @platform: Platform of the sessions' first events, 'all' for every one.
@@ -20,30 +21,33 @@ sessions AS (
         session_date,
         platform,
         country,
-        date_trunc('day', started_at)       AS midnight,
         date_trunc('minute', started_at)    AS first_minute,
         date_trunc('minute', ended_at)      AS last_minute
     FROM star.fact_session
 ),
--- What of them lies on their first day and on the next one.
+-- What of them lies on their first day and on each of the following ones.
 pieces AS (
     SELECT
-        session_date                                                AS date,
+        session_date            AS date,
         platform,
         country,
         first_minute,
-        least(last_minute, midnight + INTERVAL '1439 minutes')      AS last_minute
+        least(last_minute, CAST(session_date AS TIMESTAMP(6)) + INTERVAL '1439 minutes')
+                                AS last_minute
     FROM sessions
     UNION ALL
     SELECT
-        next_day.date,
+        day.date,
         sessions.platform,
         sessions.country,
-        sessions.midnight + INTERVAL '1 day',
-        least(sessions.last_minute, sessions.midnight + INTERVAL '2879 minutes')
+        CAST(day.date AS TIMESTAMP(6)),
+        least(sessions.last_minute, CAST(day.date AS TIMESTAMP(6)) + INTERVAL '1439 minutes')
     FROM sessions
-    JOIN star.dim_date AS next_day ON next_day.date = sessions.session_date + INTERVAL '1 day'
-    WHERE sessions.last_minute >= sessions.midnight + INTERVAL '1 day'
+    JOIN star.dim_date AS day
+        ON day.date > sessions.session_date
+        AND day.date <= sessions.session_date + INTERVAL '7 days'
+        AND day.date <= sessions.last_minute
+    WHERE CAST(sessions.last_minute AS DATE) > sessions.session_date
 ),
 -- Sessions that open in a minute, less those that have closed in the one before.
 arrivals AS (

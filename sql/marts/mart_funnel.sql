@@ -92,7 +92,7 @@ reached_1 AS (
         player.registered_at                            AS at_1
     FROM star.dim_player AS player
     CROSS JOIN funnels
-    WHERE player.registered_at IS NOT NULL
+    WHERE player.registered_date IS NOT NULL
 ),
 -- Step 2: its earliest moment from step 1 on.
 reached_2 AS (

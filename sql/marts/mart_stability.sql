@@ -5,7 +5,7 @@
 -- load: replace
 -- key: date, platform, country
 -- partition: date
--- lookahead: 1 day
+-- lookahead: 7 days
 --
 -- @date: UTC day.
 -- @platform: Platform, 'all' for every one.
@@ -25,7 +25,7 @@ play AS (
     FROM star.mart_daily_kpi
     WHERE sessions > 0 OR dau > 0
 ),
--- Sessions with a fatal error, on the day of the session or the next one.
+-- Sessions with a fatal error, within a week of their first event.
 crashed_sessions AS (
     SELECT DISTINCT
         session.session_id,
@@ -35,7 +35,7 @@ crashed_sessions AS (
     FROM star.fact_session AS session
     JOIN star.fact_error AS error
         ON error.session_id = session.session_id
-        AND error.date <= session.session_date + INTERVAL '1 day'
+        AND error.date <= session.session_date + INTERVAL '7 days'
     WHERE error.fatal
 ),
 -- Their number, by cut.
