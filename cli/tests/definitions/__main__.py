@@ -49,16 +49,18 @@ def landed_differences(sent, landed):
     """Whether exactly the whole events have landed, each once."""
     found = [row["event_id"] for row in landed]
     problems = ["%s has not landed" % name for name in sorted(sent.keys() - set(found))]
-    problems += ["%s landed and is no whole event" % name for name in sorted(set(found) - sent.keys())]
+    foreign = sorted(set(found) - sent.keys())
+    problems += ["%s landed and is no whole event" % name for name in foreign]
     if len(set(found)) != len(found):
-        problems.append("%d events landed, but only %d of them are different ones"
-                        % (len(found), len(set(found))))
+        text = "%d events landed, but only %d of them are different ones"
+        problems.append(text % (len(found), len(set(found))))
     return problems
 
 
 def report(name, rows, problems):
     """Prints what was compared, and whether there are differences."""
-    print("%s: %d rows, %s" % (name, rows, "%d differences" % len(problems) if problems else "same"))
+    verdict = "%d differences" % len(problems) if problems else "same"
+    print("%s: %d rows, %s" % (name, rows, verdict))
     for problem in problems[: compare.SHOWN]:
         print("    " + problem)
     return bool(problems)
@@ -73,7 +75,8 @@ def main():
     landed = compare.read_rows(options.landed)
     received_last = max(parse_time(row["received_at"]) for row in landed)
     latest = received_last + int(options.max_future * 3_600_000_000)
-    sent, lines = whole_events(options.sent, read_contracts(options.project / "sql" / "events"), latest)
+    contracts = read_contracts(options.project / "sql" / "events")
+    sent, lines = whole_events(options.sent, contracts, latest)
     print("%d lines, %d whole events" % (lines, len(sent)))
     failed = report("events", len(landed), landed_differences(sent, landed))
     history = History([read_event(event) for event in sent.values()], received_last)

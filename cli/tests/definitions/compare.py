@@ -10,7 +10,7 @@ from contracts import parse_time
 
 # Relative, and for what is nearly 0.
 TOLERANCE = 1e-9
-NEARLY_ZERO = 1e-12
+NEARLY_ZERO = 1e-15
 
 # How many of a table's differences are shown.
 SHOWN = 10
@@ -63,15 +63,14 @@ def table_differences(mart, expected, found):
         problems.append("the column %s has no definition" % name)
     expected = by_key(mart, expected, "by the definition", problems)
     found = by_key(mart, found, "in the table", problems)
-    # In the order of the keys; what is missing in a key comes first.
-    order = lambda key: [(value is not None, value) for value in key]
-    for key in sorted(expected.keys() | found.keys(), key=order):
+    for key in sorted(expected.keys() | found.keys(), key=str):
         here, there = expected.get(key), found.get(key)
         name = shown(mart.key, here or there)
         if there is None:
             problems.append("%s: the row is missing: %s" % (name, shown(mart.columns, here)))
         elif here is None:
-            problems.append("%s: no such row by the definition: %s" % (name, shown(have, there)))
+            text = "%s: no such row by the definition: %s"
+            problems.append(text % (name, shown(mart.columns, there)))
         else:
             cells = [
                 "%s is %s instead of %s" % (column, there[column], here[column])

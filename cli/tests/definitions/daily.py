@@ -42,7 +42,7 @@ def active_players(history):
 
 
 def active_lately(history, active, length):
-    """The distinct players of the `length` days that end with a day, by (day, platform, country)."""
+    """The distinct players of the `length` days that end with a day, in the same way."""
     players = defaultdict(set)
     for (day, *cut), found in active.items():
         for later in range(day, min(day + length, history.days.stop)):

@@ -1,4 +1,4 @@
-"""mart_stability: how many sessions and players got through without a crash."""
+"""mart_stability: how many sessions and players got through crashed_here a crash."""
 
 from __future__ import annotations
 
@@ -44,17 +44,18 @@ def mart_stability(history):
             crashed_players[(event.day, *cut)].add(event.player)
     for place in active.keys() | sessions.keys():
         day, platform, country = place
-        players, without = len(active.get(place, ())), len(crashed_players.get(place, ()))
+        players, crashed_here = len(active.get(place, ())), len(crashed_players.get(place, ()))
+        crash_free = sessions[place] - crashed_sessions[place]
         yield {
             "date": day_text(day),
             "platform": platform,
             "country": country,
             "sessions": sessions[place],
             "crashed_sessions": crashed_sessions[place],
-            "crash_free_sessions": ratio(sessions[place] - crashed_sessions[place], sessions[place]),
+            "crash_free_sessions": ratio(crash_free, sessions[place]),
             "active_players": players,
-            "crashed_players": without,
-            "crash_free_players": ratio(players - without, players),
+            "crashed_players": crashed_here,
+            "crash_free_players": ratio(players - crashed_here, players),
             "errors": errors[place],
             "fatal_errors": fatal[place],
         }
