@@ -84,11 +84,14 @@ def no_name_twice(pairs):
     return found
 
 
+EVENTS = json.JSONDecoder(parse_float=Decimal, object_pairs_hook=no_name_twice)
+
+
 def parse_line(line):
     """The object of a line, or None if there is no such thing in it. `line` is bytes."""
     try:
         text = line.decode("utf-8")
-        event = json.loads(text, parse_float=Decimal, object_pairs_hook=no_name_twice)
+        event = EVENTS.decode(text)
         if "\\ud" in text or "\\uD" in text:
             # Half of a surrogate pair is read without a word, but cannot be written.
             json.dumps(event, ensure_ascii=False, default=str).encode("utf-8")
