@@ -26,6 +26,8 @@ mod archive;
 mod archive_backups;
 #[path = "end_to_end/chess.rs"]
 mod chess;
+#[path = "end_to_end/definitions.rs"]
+mod definitions;
 #[path = "end_to_end/demo.rs"]
 mod demo;
 #[path = "end_to_end/files.rs"]
