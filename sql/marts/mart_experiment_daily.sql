@@ -6,7 +6,6 @@
 -- load: replace
 -- key: date, experiment_id, variant, platform, country
 -- partition: date
--- lookback: 7 days
 --
 -- @date: UTC day.
 -- @experiment_id: The experiment.

@@ -45,22 +45,22 @@ async fn sessions_can_be_aggregated_and_limited() {
     let events = "(SELECT n % 2 AS player, to_timestamp_seconds(n * n) AS t \
                   FROM (SELECT unnest(generate_series(0, 9)) AS n))";
     let sql = format!(
-        "SELECT player, session, count(*) AS events, max(t) - min(t) AS length FROM \
+        "SELECT player, session, count(*) AS events, date_part('epoch', max(t) - min(t)) AS seconds FROM \
          (SELECT player, t, sessionize(t, 20) {OVER} AS session FROM {events}) \
          GROUP BY player, session ORDER BY player, session"
     );
     // Even: 0 4 16, 36, 64; the pauses are 4, 12, 20 and 28. Odd: 1 9 25, 49, 81: 8, 16, 24 and 32.
     assert_eq!(
         run(&session, &sql).await,
-        "+--------+---------+--------+-------------------------------+\n\
-         | player | session | events | length                        |\n\
-         +--------+---------+--------+-------------------------------+\n\
-         | 0      | 1       | 4      | 0 days 0 hours 0 mins 36 secs |\n\
-         | 0      | 2       | 1      | 0 days 0 hours 0 mins 0 secs  |\n\
-         | 1      | 1       | 3      | 0 days 0 hours 0 mins 24 secs |\n\
-         | 1      | 2       | 1      | 0 days 0 hours 0 mins 0 secs  |\n\
-         | 1      | 3       | 1      | 0 days 0 hours 0 mins 0 secs  |\n\
-         +--------+---------+--------+-------------------------------+"
+        "+--------+---------+--------+---------+\n\
+         | player | session | events | seconds |\n\
+         +--------+---------+--------+---------+\n\
+         | 0      | 1       | 4      | 36.0    |\n\
+         | 0      | 2       | 1      | 0.0     |\n\
+         | 1      | 1       | 3      | 24.0    |\n\
+         | 1      | 2       | 1      | 0.0     |\n\
+         | 1      | 3       | 1      | 0.0     |\n\
+         +--------+---------+--------+---------+"
     );
     let sql =
         format!("SELECT sessionize(t, 20) OVER (ORDER BY t) AS s FROM {events} ORDER BY t LIMIT 9");

@@ -208,15 +208,23 @@ impl Tally {
             known.last_activity = activity;
             self.activity.push(activity);
         }
-        let at = Occurrence { player, day, epoch_ms, cut };
+        if detail != Detail::None {
+            self.count(Occurrence { player, day, epoch_ms, cut }, detail);
+        }
+    }
+
+    /// Counts what an event tells.
+    fn count(&mut self, at: Occurrence, detail: Detail) {
+        let Occurrence { player, day, epoch_ms, cut } = at;
         match detail {
             Detail::None => {}
             Detail::Purchase { cents } => {
+                let known = &mut self.players[player as usize];
                 if epoch_ms < known.first_purchase_ms {
                     known.first_purchase_ms = epoch_ms;
                     known.first_purchase_cut = cut;
                 }
-                self.payer_days.push(activity);
+                self.payer_days.push(PlayerDay::new(player, day, cut));
                 self.sums_of(day, cut).iap_cents += cents;
                 self.funnels.reach(at, Milestone::Purchased);
                 self.income(at, cents * 10_000, true);
@@ -256,7 +264,7 @@ impl Tally {
                 sums.errors += 1;
                 if fatal {
                     sums.fatal_errors += 1;
-                    self.crash_days.push(activity);
+                    self.crash_days.push(PlayerDay::new(player, day, cut));
                 }
             }
         }
