@@ -260,7 +260,7 @@ fn a_model_with_a_wrong_window_is_refused_before_anything_runs() {
     let sandbox = sandbox.with_other_project(&sandbox.path("project"));
     for (window, message) in [
         ("INTERVAL '1 month'", "differ in length: write days"),
-        ("event_time", "the window of window_funnel is an INTERVAL or a number of seconds"),
+        ("event_time", "the window of `window_funnel` is an INTERVAL or a number of seconds"),
     ] {
         sandbox.write(
             "project/sql/marts/mart_player.sql",

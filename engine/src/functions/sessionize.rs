@@ -29,9 +29,9 @@ use super::constants::constant;
 use super::player_section;
 use super::spans::{Span, check_span, time_type, time_unit};
 
-/// How messages name the arguments.
-const TIME: &str = "the time of sessionize";
-const GAP: &str = "the gap of sessionize";
+/// How messages name the arguments. A quoted name is found in the file of a model.
+const TIME: &str = "the time of `sessionize`";
+const GAP: &str = "the gap of `sessionize`";
 
 /// The window function.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -116,7 +116,7 @@ impl WindowUDFImpl for Sessionize {
             }
             if call.params.order_by.is_empty() {
                 return plan_err!(
-                    "sessionize needs its rows in the order of the time: \
+                    "`sessionize` needs its rows in the order of the time: \
                      OVER (PARTITION BY player_id ORDER BY event_time)"
                 );
             }

@@ -35,9 +35,9 @@ use super::spans::{Span, check_span, time_type, time_unit};
 use chains::Chains;
 use groups::Groups;
 
-/// How messages name the arguments.
-const WINDOW: &str = "the window of window_funnel";
-const TIME: &str = "the time of window_funnel";
+/// How messages name the arguments. A quoted name is found in the file of a model.
+const WINDOW: &str = "the window of `window_funnel`";
+const TIME: &str = "the time of `window_funnel`";
 
 /// The aggregate function.
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -83,10 +83,13 @@ async fn rows_out_of_order_are_refused() {
         ("sessionize(t, INTERVAL '1 year') OVER (ORDER BY t)", "write days"),
         (
             "sessionize(t, INTERVAL '-1 day') OVER (ORDER BY t)",
-            "the gap of sessionize cannot be negative",
+            "the gap of `sessionize` cannot be negative",
         ),
         ("sessionize(t, n) OVER (ORDER BY t)", "is one value for all rows"),
-        ("sessionize(n, 60) OVER (ORDER BY t)", "the time of sessionize is a TIMESTAMP or a DATE"),
+        (
+            "sessionize(n, 60) OVER (ORDER BY t)",
+            "the time of `sessionize` is a TIMESTAMP or a DATE",
+        ),
         ("sessionize(t, 'hour') OVER (ORDER BY t)", "an INTERVAL or a number of seconds"),
         ("sessionize(t) OVER (ORDER BY t)", "sessionize takes a time and a gap"),
     ] {

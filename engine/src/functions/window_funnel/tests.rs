@@ -153,13 +153,16 @@ async fn wrong_arguments_are_refused_when_planned() {
     for (expression, message) in [
         ("window_funnel(10, t, true)", "window_funnel takes a window, a time and 2 to 32 steps"),
         ("window_funnel(INTERVAL '1 month', t, true, true)", "differ in length: write days"),
-        ("window_funnel(-1, t, true, true)", "the window of window_funnel cannot be negative"),
+        ("window_funnel(-1, t, true, true)", "the window of `window_funnel` cannot be negative"),
         (
             "window_funnel('1 day', t, true, true)",
             "is an INTERVAL or a number of seconds, not Utf8",
         ),
         ("window_funnel(n, t, true, true)", "is one value for all rows"),
-        ("window_funnel(10, n, true, true)", "the time of window_funnel is a TIMESTAMP or a DATE"),
+        (
+            "window_funnel(10, n, true, true)",
+            "the time of `window_funnel` is a TIMESTAMP or a DATE",
+        ),
         (
             "window_funnel(10, t, true, n)",
             "step 2 of window_funnel is a condition (BOOLEAN), not Int64",
