@@ -189,7 +189,7 @@ impl CheckOutcome {
     }
 
     /// The outcome of a model's key so far: passed.
-    fn of_key(model: &Model) -> Option<Self> {
+    pub(crate) fn of_key(model: &Model) -> Option<Self> {
         let key = model.source.header.key.first()?;
         Some(Self {
             name: KEY_CHECK.to_owned(),
@@ -222,7 +222,7 @@ impl CheckOutcome {
     }
 
     /// The same with wrong rows, if there are any.
-    fn with_rows(mut self, rows: u64, sample: Vec<String>) -> Self {
+    pub(crate) fn with_rows(mut self, rows: u64, sample: Vec<String>) -> Self {
         if rows > 0 {
             self.status = CheckStatus::Failed;
             self.rows = rows;

@@ -66,6 +66,14 @@ pub enum PipelineError {
         /// The model that failed.
         upstream: String,
     },
+    /// Checks keep a model's new rows from being published.
+    #[error("the new rows of {model} were not published: {failed} did not pass")]
+    ChecksFailed {
+        /// The model.
+        model: String,
+        /// The checks, in words.
+        failed: String,
+    },
     /// A model cannot be backfilled.
     #[error(
         "model {model} has no `partition:` column, so single days of it cannot be rebuilt; use --full-refresh --select {model}"
@@ -131,6 +139,8 @@ pub struct Engine {
     pub timeout: Option<Duration>,
     /// What ad-hoc queries may take.
     pub queries: QueryLimits,
+    /// How long the outcomes of checks are kept.
+    pub keep_checks: Duration,
 }
 
 impl Engine {
@@ -168,6 +178,7 @@ impl Engine {
             model_parallelism,
             timeout,
             queries,
+            keep_checks: settings.checks.keep,
         })
     }
 }

@@ -2,13 +2,15 @@
 
 use serde::Serialize;
 
+use crate::checks::{CheckStatus, KEY_CHECK, severity_name};
 use crate::pipeline::{Engine, PipelineError};
+use crate::project::diagnostic::Severity;
 use crate::stores::ledger::archived::ArchiveState;
 use crate::stores::ledger::gap::GapEntry;
 use crate::stores::ledger::{
     Counts, LedgerSnapshot, PartitionStatus, QuarantineGroup, SegmentEntry,
 };
-use crate::stores::warehouse::ModelProgress;
+use crate::stores::warehouse::{CheckRecord, ModelProgress};
 
 /// Topic whose quarantined records are counted where they were quarantined first.
 const REPLAY_TOPIC: &str = "replay";
@@ -22,6 +24,8 @@ pub struct Status {
     pub partitions: Vec<Partition>,
     /// Each model of the project.
     pub models: Vec<ModelStatus>,
+    /// Each check that has found something in its latest run, or could not be evaluated.
+    pub checks: Vec<FailingCheck>,
     /// Records that a topic no longer has although they were never read.
     pub gaps: Vec<GapStatus>,
     /// Quarantined records by reason and event type.
@@ -94,6 +98,29 @@ pub struct ModelStatus {
     pub definition_changed: bool,
     /// Time of its latest load (milliseconds since 1970, UTC).
     pub updated_at: Option<i64>,
+}
+
+/// A check that has found something.
+#[derive(Debug, Clone, Serialize)]
+pub struct FailingCheck {
+    /// Its name.
+    pub name: String,
+    /// The model whose rows it is about, if it is about one.
+    pub model: Option<String>,
+    /// `error` or `warn`.
+    pub severity: String,
+    /// `failed` or `broken`.
+    pub status: String,
+    /// Rows that are wrong.
+    pub rows: u64,
+    /// The first of them, one per line.
+    pub sample: Option<String>,
+    /// What is wrong with them, or why it could not be evaluated.
+    pub reason: Option<String>,
+    /// Where it is written.
+    pub file: String,
+    /// When (milliseconds since 1970, UTC).
+    pub finished_at: i64,
 }
 
 /// A gap in a partition.
@@ -176,6 +203,7 @@ impl Status {
         self.accounting.adds_up
             && self.stores.iter().filter(needed).all(|store| store.healthy)
             && self.gaps.iter().all(|gap| !gap.open)
+            && self.checks.iter().all(|check| check.severity != severity_name(Severity::Error))
     }
 }
 
@@ -222,6 +250,7 @@ impl Engine {
             accounting: account(&partitions, &groups, &landing, archive.rows()),
             partitions: partitions.iter().map(partition_status).collect(),
             models: self.model_states(latest_sequence).await?,
+            checks: self.failing_checks().await?,
             gaps: gaps.into_iter().map(|gap| gap_status(gap, &partitions)).collect(),
             quarantine: groups
                 .into_iter()
@@ -249,6 +278,44 @@ impl Engine {
             }
         }
         None
+    }
+
+    /// What the checks of the project found last, where that is not good.
+    pub async fn failing_checks(&self) -> Result<Vec<FailingCheck>, PipelineError> {
+        let passed = CheckStatus::Passed.name();
+        let latest = self.latest_checks().await?;
+        let failing = latest.into_iter().filter(|check| check.status != passed);
+        Ok(failing
+            .map(|check| FailingCheck {
+                name: check.name,
+                model: check.model,
+                severity: check.severity,
+                status: check.status,
+                rows: check.rows,
+                sample: check.sample,
+                reason: check.detail.or(check.description),
+                file: check.file,
+                finished_at: check.finished_at,
+            })
+            .collect())
+    }
+
+    /// What each check of the project found last.
+    pub async fn latest_checks(&self) -> Result<Vec<CheckRecord>, PipelineError> {
+        let mut latest = self.stores.warehouse.latest_checks().await?;
+        // What a check found that the project no longer has is history.
+        latest.retain(|check| match &check.model {
+            Some(model) => self.project.model(model).is_some_and(|model| {
+                (check.name == KEY_CHECK && !model.table.key.is_empty())
+                    || model.checks.iter().any(|known| known.name() == check.name)
+                    || self.project.checks_on(model.name()).any(|file| file.name() == check.name)
+            }),
+            None => {
+                let mut checks = self.project.checks.iter().filter(|file| file.on.is_none());
+                checks.any(|file| file.name() == check.name)
+            }
+        });
+        Ok(latest)
     }
 
     pub(crate) async fn model_states(

@@ -28,8 +28,7 @@ use crate::query::tables::sql_type_name;
 use crate::stores::warehouse::TableColumn;
 
 /// What a check may read, for messages.
-const READS: &str =
-    "a check reads events.<type>, events.envelope, star.<model>, run.changed_dates, \
+const READS: &str = "a check reads events.<type>, events.envelope, star.<model>, run.changed_dates, \
      run.event_counts and run.clock";
 
 /// The checks of a model's header. `tables` are the models that are planned already.
@@ -58,7 +57,7 @@ pub(crate) fn column_checks(
             CheckRule::NotNull => Some(ColumnRule::NotNull),
             CheckRule::Accepted(values) => accepted(file, column, values, mistakes),
             CheckRule::References { model, column: referenced } => {
-                reference(file, column, (model, referenced), tables, mistakes)
+                reference(source, column, (model, referenced), tables, mistakes)
             }
         };
         let Some(rule) = rule else { continue };
@@ -74,10 +73,8 @@ fn accepted(
     written: &[Located<AcceptedValue>],
     mistakes: &mut Vec<Diagnostic>,
 ) -> Option<ColumnRule> {
-    let quoted_type = matches!(
-        column.data_type,
-        DataType::Utf8 | DataType::Date32 | DataType::Timestamp(..)
-    );
+    let quoted_type =
+        matches!(column.data_type, DataType::Utf8 | DataType::Date32 | DataType::Timestamp(..));
     let mut values = Vec::new();
     for value in written {
         let text = value.value.text.clone();
@@ -100,12 +97,20 @@ fn accepted(
 }
 
 fn reference(
-    file: &SourceFile,
+    source: &ModelSource,
     column: &TableColumn,
     (model, referenced): (&Located<String>, &Located<String>),
     tables: &BTreeMap<String, SchemaRef>,
     mistakes: &mut Vec<Diagnostic>,
 ) -> Option<ColumnRule> {
+    let file = &source.file;
+    if model.value == source.name {
+        mistakes.push(
+            file.error_for(model, "a column cannot refer to its own model")
+                .with_hint("write a SELECT in sql/checks"),
+        );
+        return None;
+    }
     // That there is no such model has been reported with the order; one with mistakes is no table.
     let table = tables.get(&model.value)?;
     let Ok(field) = table.field_with_name(&referenced.value) else {
@@ -308,9 +313,7 @@ fn about(
     if project.model(&on.value).is_none() {
         let names = project.models.iter().map(|model| model.name());
         let message = format!("there is no model `{}`", on.value);
-        return Err(vec![
-            file.error_for(on, message).with_nearest(nearest(&on.value, names)),
-        ]);
+        return Err(vec![file.error_for(on, message).with_nearest(nearest(&on.value, names))]);
     }
     if !check.reads_star.contains(&on.value) {
         let message = format!("the check does not read star.{}", on.value);
@@ -326,19 +329,23 @@ fn add_waits(project: &mut CompiledProject, check: &FileCheck) -> Result<(), Box
     let Some(on) = &check.on else { return Ok(()) };
     for other in check.reads_star.iter().filter(|other| *other != on) {
         if waits_for(project, other, on) {
-            let written = check.statement.tables.iter().find(|table| {
-                schema_and_name(&table.value).is_some_and(|(_, name)| name == other)
-            });
-            let message =
-                format!("star.{other} comes after star.{on}, and is not there when that is checked");
+            let written =
+                check.statement.tables.iter().find(|table| {
+                    schema_and_name(&table.value).is_some_and(|(_, name)| name == other)
+                });
+            let message = format!(
+                "star.{other} comes after star.{on}, and is not there when that is checked"
+            );
             let file = &check.statement.file;
             let diagnostic = match written {
                 Some(table) => file.error_for(table, message),
                 None => file.error_at(Position { line: 1, column: 1 }, 1, message),
             };
-            return Err(Box::new(diagnostic.with_hint(
-                "without `on:` the check runs after both, and reports what it finds",
-            )));
+            return Err(Box::new(
+                diagnostic.with_hint(
+                    "without `on:` the check runs after both, and reports what it finds",
+                ),
+            ));
         }
         let needed = check.severity == Severity::Error;
         let waits = project.waits.entry(on.clone()).or_default();

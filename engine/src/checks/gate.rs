@@ -149,11 +149,8 @@ impl Gate<'_> {
         }
         let progress = self.engine.stores.warehouse.progress().await?;
         for other in others {
-            let reads_events = self
-                .engine
-                .project
-                .model(other)
-                .is_some_and(|model| model.strategy.reads_events());
+            let reads_events =
+                self.engine.project.model(other).is_some_and(|model| model.strategy.reads_events());
             if other == self.model.name() || !reads_events {
                 continue;
             }

@@ -67,8 +67,7 @@ pub(super) async fn as_table(
     });
     let (sent, kept) = tokio::join!(load.preview(preview, sender), keeping);
     sent?;
-    let failed =
-        |source| PipelineError::Query { model: table.name.clone(), source };
+    let failed = |source| PipelineError::Query { model: table.name.clone(), source };
     let kept = match kept {
         Ok(kept) => kept.map_err(failed)?,
         Err(error) => {

@@ -28,7 +28,8 @@ pub(crate) struct RowChecks {
     key: Vec<String>,
     partition: Option<String>,
     /// Days of the partition column.
-    pub(super) days: BTreeSet<i32>,
+    days: BTreeSet<i32>,
+    rows: u64,
     pub(super) conditions: Vec<Condition>,
     pub(super) references: Vec<ValuesSeen>,
 }
@@ -59,6 +60,7 @@ impl RowChecks {
             key: model.table.key.clone(),
             partition: model.table.partition.clone(),
             days: BTreeSet::new(),
+            rows: 0,
             conditions,
             references,
         })
@@ -72,13 +74,25 @@ impl RowChecks {
             key: model.table.key.clone(),
             partition: None,
             days: BTreeSet::new(),
+            rows: 0,
             conditions: conditions?,
             references: Vec::new(),
         })
     }
 
+    /// The days of the partition column that were seen.
+    pub(crate) fn days(&self) -> &BTreeSet<i32> {
+        &self.days
+    }
+
+    /// Whether there was any row.
+    pub(crate) fn has_rows(&self) -> bool {
+        self.rows > 0
+    }
+
     /// Looks at some of the rows.
     pub(crate) fn look_at(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.rows += rows.num_rows() as u64;
         let partition = self.partition.as_ref().and_then(|name| rows.column_by_name(name));
         if let Some(days) = partition.and_then(|column| column.as_primitive_opt::<Date32Type>()) {
             // Rows of a day tend to come one after the other.
@@ -212,7 +226,10 @@ mod tests {
     fn null_breaks_only_what_forbids_it() {
         let batches = [rows(vec![Some("steam"), None]), rows(vec![Some("amazon"), None])];
         let (wrong, sample) = found(ColumnRule::NotNull, &batches);
-        assert_eq!((wrong, sample.join("; ")), (2, "id = 1, store = NULL; ".to_owned() + "id = 1, store = NULL"));
+        assert_eq!(
+            (wrong, sample.join("; ")),
+            (2, "id = 1, store = NULL; ".to_owned() + "id = 1, store = NULL")
+        );
         let accepted = ["steam", "web"].map(|text| ScalarValue::Utf8(Some(text.to_owned())));
         let (wrong, sample) = found(ColumnRule::Accepted(accepted.to_vec()), &batches);
         assert_eq!((wrong, sample), (1, vec!["id = 0, store = amazon".to_owned()]));

@@ -13,9 +13,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::{
-    Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-};
+use arrow::array::{Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::Result;
@@ -60,9 +58,8 @@ impl Scope {
     /// The days that a check sees.
     pub(super) fn days_of(&self, check: &FileCheck) -> Option<BTreeSet<i32>> {
         let days = self.days.as_ref()?;
-        let around = |day: &i32| {
-            day.saturating_sub(check.lookback)..=day.saturating_add(check.lookahead)
-        };
+        let around =
+            |day: &i32| day.saturating_sub(check.lookback)..=day.saturating_add(check.lookahead);
         Some(days.iter().flat_map(around).collect())
     }
 }
@@ -127,11 +124,10 @@ async fn find_rows(
         let values = bind(&check.statement.header, &BTreeMap::new())?;
         logical_plan(&state, &check.statement, values.into()).await
     };
-    let plan = planned.await.map_err(|error| {
-        failed(datafusion::common::DataFusionError::Plan(error.to_string()))
-    })?;
-    let mut wrong =
-        DataFrame::new(state.clone(), plan).execute_stream().await.map_err(failed)?;
+    let plan = planned
+        .await
+        .map_err(|error| failed(datafusion::common::DataFusionError::Plan(error.to_string())))?;
+    let mut wrong = DataFrame::new(state.clone(), plan).execute_stream().await.map_err(failed)?;
     let (mut rows, mut sample) = (0, Vec::new());
     while let Some(batch) = wrong.next().await {
         let batch = batch.map_err(failed)?;

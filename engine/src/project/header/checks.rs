@@ -7,8 +7,7 @@ use crate::project::diagnostic::{Diagnostic, Severity, nearest};
 use crate::project::source::{Located, SourceFile};
 
 /// What an item may say of its severity, and nothing else.
-const SEVERITIES: [(&str, Severity); 2] =
-    [("error", Severity::Error), ("warn", Severity::Warning)];
+const SEVERITIES: [(&str, Severity); 2] = [("error", Severity::Error), ("warn", Severity::Warning)];
 
 /// Reads one of the settings.
 pub(super) fn read(
@@ -71,7 +70,8 @@ fn accepted(
     item: &Fragment<'_>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<(Located<String>, CheckRule)> {
-    let (column, list) = sides(file, item, "write such as `store = 'app_store' | 'steam'`", diagnostics)?;
+    let (column, list) =
+        sides(file, item, "write such as `store = 'app_store' | 'steam'`", diagnostics)?;
     let mut accepted = Vec::new();
     let mut start = 0;
     loop {
@@ -96,9 +96,8 @@ fn accepted_value(
     if written.text.is_empty() {
         let at = list.part(start.min(list.text.len()), list.text.len()).locate(());
         let at = if at.length == 0 { list.locate(()) } else { at };
-        diagnostics.push(
-            file.error_for(&at, "a value is missing").with_hint("separate values by ` | `"),
-        );
+        diagnostics
+            .push(file.error_for(&at, "a value is missing").with_hint("separate values by ` | `"));
         return None;
     }
     let quoted = written.text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
@@ -109,13 +108,15 @@ fn accepted_value(
     let is_plain = written.text.parse::<f64>().is_ok_and(f64::is_finite)
         || matches!(written.text, "true" | "false");
     if is_plain {
-        return Some(written.locate(AcceptedValue { text: written.text.to_owned(), quoted: false }));
+        return Some(
+            written.locate(AcceptedValue { text: written.text.to_owned(), quoted: false }),
+        );
     }
     let message = format!("`{}` is not a value", written.text);
-    diagnostics.push(
-        file.error_for(&written.locate(()), message)
-            .with_hint("write texts and dates in single quotes, numbers and true or false without"),
-    );
+    diagnostics
+        .push(file.error_for(&written.locate(()), message).with_hint(
+            "write texts and dates in single quotes, numbers and true or false without",
+        ));
     None
 }
 

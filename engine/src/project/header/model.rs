@@ -1,8 +1,8 @@
 //! The settings of a model's header, and what contradicts what.
 
 use super::comment_lines::{Grammar, Setting, read_header};
-use super::{checks, values};
 use super::{ColumnDescription, LoadKind, ModelHeader};
+use super::{checks, values};
 use crate::project::diagnostic::Diagnostic;
 use crate::project::source::{Located, SourceFile};
 

@@ -112,9 +112,10 @@ pub fn parse_check_header(file: &SourceFile) -> (CheckHeader, Vec<Diagnostic>) {
         let Some(item) = values::single_item(file, setting, &mut diagnostics) else { continue };
         match setting.name.value {
             "on" => {
-                let name = item.text.strip_prefix("star.").map_or(item, |name| {
-                    item.part(item.text.len() - name.len(), item.text.len())
-                });
+                let name = item
+                    .text
+                    .strip_prefix("star.")
+                    .map_or(item, |name| item.part(item.text.len() - name.len(), item.text.len()));
                 header.on = values::identifier(file, &name, "a model", &mut diagnostics);
             }
             "lookback" => {

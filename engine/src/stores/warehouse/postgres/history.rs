@@ -35,8 +35,19 @@ pub(super) async fn record_checks(
     let commit_id = Uuid::new_v4().to_string();
     let oldest = time(oldest);
     let entries: &Parameters<'_> = &[
-        &runs, &ended, &names, &models, &severities, &states, &counts, &samples, &details,
-        &descriptions, &files, &millis, &commit_id,
+        &runs,
+        &ended,
+        &names,
+        &models,
+        &severities,
+        &states,
+        &counts,
+        &samples,
+        &details,
+        &descriptions,
+        &files,
+        &millis,
+        &commit_id,
     ];
     database
         .attempt("record the checks of a run", |mut session| async move {
@@ -79,9 +90,8 @@ pub(super) async fn checks(
     database
         .attempt("read the history of checks", |session| async move {
             let parameters: &Parameters<'_> = &[&limit];
-            let sql = format!(
-                "SELECT {COLUMNS} FROM questlake.checks ORDER BY check_id DESC LIMIT $1"
-            );
+            let sql =
+                format!("SELECT {COLUMNS} FROM questlake.checks ORDER BY check_id DESC LIMIT $1");
             let rows = session.query(&sql, parameters).await?;
             let checks = rows.iter().map(read).collect::<Result<_, Failure>>()?;
             session.end(checks)

@@ -9,7 +9,8 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, Transactio
 use super::changes::{latest_day, mark_all, mark_stale, remember_old_rows};
 use super::scan::read_query;
 use super::statements::{
-    append, create_partition_index, create_stage, create_table, insert_stage, preview, quote, upsert,
+    append, create_partition_index, create_stage, create_table, insert_stage, preview, quote,
+    upsert,
 };
 use super::values::{ValueError, date_text, execute_rows};
 use super::{existing_columns, has_same_columns};

@@ -178,11 +178,9 @@ fn merged(table: &TableDefinition, column: &TableColumn) -> String {
     let new = format!("excluded.{}", quote(&column.name));
     let first_key = table.key.first().filter(|_| !table.key.contains(&column.name));
     match first_key {
-        Some(key) => format!(
-            "CASE WHEN t.{} IS NULL THEN {new} ELSE {} END",
-            quote(key),
-            combined(column)
-        ),
+        Some(key) => {
+            format!("CASE WHEN t.{} IS NULL THEN {new} ELSE {} END", quote(key), combined(column))
+        }
         None => new,
     }
 }
