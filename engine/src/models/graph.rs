@@ -157,6 +157,19 @@ mod tests {
     }
 
     #[test]
+    fn models_come_after_what_their_columns_refer_to() {
+        let refers = |to: &str| format!("-- references: x = {to}.x\nSELECT x FROM events.purchase");
+        let models = [model("a", &refers("c")), model("b", &refers("bb")), model("c", "SELECT 1")];
+        let (order, diagnostics) = order_models(&models, &types(), &BrokenNames::default());
+        assert_eq!(order, [1, 2, 0]);
+        let places: Vec<(u64, u64)> = diagnostics.iter().map(|d| (d.line, d.column)).collect();
+        assert_eq!(places, [(1, 20)]);
+        let models = [model("a", &refers("c")), model("c", "SELECT x FROM star.a")];
+        let (_, diagnostics) = order_models(&models, &types(), &BrokenNames::default());
+        assert!(diagnostics[0].message.ends_with("a → c → a"), "{}", diagnostics[0].message);
+    }
+
+    #[test]
     fn unknown_tables_are_reported_at_their_place() {
         let models = [model("a", "SELECT 1\nFROM star.bb, events.purchas"), model("b", "SELECT 1")];
         let (_, diagnostics) = order_models(&models, &types(), &BrokenNames::default());
