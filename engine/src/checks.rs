@@ -23,6 +23,8 @@ use std::time::Duration;
 
 use datafusion::common::ScalarValue;
 
+pub use run::Touched;
+
 use crate::models::Model;
 use crate::project::diagnostic::Severity;
 use crate::query::PreparedStatement;

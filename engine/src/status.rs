@@ -246,11 +246,12 @@ impl Engine {
             health("warehouse", stores.warehouse.name(), None),
             health("cache", stores.cache.name(), stores.cache.fault().await),
         ];
+        let models = self.model_states(latest_sequence).await?;
         Ok(Status {
             accounting: account(&partitions, &groups, &landing, archive.rows()),
             partitions: partitions.iter().map(partition_status).collect(),
-            models: self.model_states(latest_sequence).await?,
-            checks: self.failing_checks().await?,
+            checks: self.failing_checks(&models).await?,
+            models,
             gaps: gaps.into_iter().map(|gap| gap_status(gap, &partitions)).collect(),
             quarantine: groups
                 .into_iter()
@@ -280,11 +281,27 @@ impl Engine {
         None
     }
 
-    /// What the checks of the project found last, where that is not good.
-    pub async fn failing_checks(&self) -> Result<Vec<FailingCheck>, PipelineError> {
-        let passed = CheckStatus::Passed.name();
+    /// What the checks of the project found last, where that is not good. An error that keeps nothing
+    /// back is not among it: the model has nothing to publish any more.
+    pub async fn failing_checks(
+        &self,
+        models: &[ModelStatus],
+    ) -> Result<Vec<FailingCheck>, PipelineError> {
+        let waits = |name: &String| {
+            models.iter().find(|model| model.model == *name).is_some_and(|model| {
+                model.behind_commits > 0
+                    || model.stale_days > 0
+                    || model.definition_changed
+                    || model.ledger_sequence.is_none()
+            })
+        };
+        let matters = |check: &CheckRecord| {
+            check.status != CheckStatus::Passed.name()
+                && (check.severity != severity_name(Severity::Error)
+                    || check.model.as_ref().is_none_or(waits))
+        };
         let latest = self.latest_checks().await?;
-        let failing = latest.into_iter().filter(|check| check.status != passed);
+        let failing = latest.into_iter().filter(matters);
         Ok(failing
             .map(|check| FailingCheck {
                 name: check.name,
@@ -318,10 +335,8 @@ impl Engine {
         Ok(latest)
     }
 
-    pub(crate) async fn model_states(
-        &self,
-        latest: i64,
-    ) -> Result<Vec<ModelStatus>, PipelineError> {
+    /// How far each model is; `latest` is the latest commit.
+    pub async fn model_states(&self, latest: i64) -> Result<Vec<ModelStatus>, PipelineError> {
         let progress = self.stores.warehouse.progress().await?;
         let marks = self.stores.warehouse.stale_marks().await?;
         let mut states = Vec::with_capacity(self.project.models.len());

@@ -44,10 +44,9 @@ pub(crate) async fn run(app: &App, args: ChecksArgs) -> Result<ExitCode, CliErro
     if args.history {
         checks.truncate(args.limit);
     }
-    let is_bad = |check: &CheckRecord| {
-        check.severity == "error" && matches!(check.status.as_str(), "failed" | "broken")
-    };
-    let exit = match !args.history && checks.iter().any(is_bad) {
+    let models = engine.model_states(engine.stores.ledger.latest_sequence().await?).await?;
+    let failing = engine.failing_checks(&models).await?;
+    let exit = match failing.iter().any(|check| check.severity == "error") {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
     };

@@ -27,6 +27,9 @@ use crate::query::plan::{logical_plan, schema_and_name};
 use crate::query::tables::sql_type_name;
 use crate::stores::warehouse::TableColumn;
 
+/// Where a mistake is shown that is about a file as a whole.
+const START: Position = Position { line: 1, column: 1 };
+
 /// What a check may read, for messages.
 const READS: &str = "a check reads events.<type>, events.envelope, star.<model>, run.changed_dates, \
      run.event_counts and run.clock";
@@ -146,9 +149,14 @@ pub(crate) async fn load(
     project: &mut CompiledProject,
     diagnostics: &mut Diagnostics,
 ) {
-    project.waits = waits_of_models(project);
     let plan_them = !diagnostics.has_errors();
-    let session = if plan_them { check_session(project).ok() } else { None };
+    let session = match check_session(project) {
+        Ok(session) => plan_them.then_some(session),
+        Err(error) => {
+            diagnostics.push(Diagnostic::error("sql/checks", error.to_string()));
+            None
+        }
+    };
     for file in files {
         let (header, findings) = parse_check_header(file);
         let has_mistakes = findings.iter().any(|finding| finding.severity == Severity::Error);
@@ -178,7 +186,9 @@ pub(crate) async fn load(
 
 /// What each model waits for: the models that it reads, and those that its columns refer to. Says of
 /// each whether it is needed, rather than asked for a warning.
-fn waits_of_models(project: &CompiledProject) -> BTreeMap<String, BTreeMap<String, bool>> {
+pub(crate) fn waits_of_models(
+    project: &CompiledProject,
+) -> BTreeMap<String, BTreeMap<String, bool>> {
     let mut waits = BTreeMap::new();
     for model in &project.models {
         let mut upstream: BTreeMap<String, bool> = BTreeMap::new();
@@ -214,7 +224,6 @@ fn check_session(project: &CompiledProject) -> datafusion::common::Result<Sessio
 
 /// What is wrong with a check before it is planned.
 fn check_statement(file: &SourceFile, statement: &PreparedStatement) -> Vec<Diagnostic> {
-    const START: Position = Position { line: 1, column: 1 };
     let mut mistakes = Vec::new();
     if file.stem() == KEY_CHECK {
         let message = format!("`{KEY_CHECK}` is the check of each model's key");
@@ -265,9 +274,15 @@ async fn compile(
 ) -> Result<FileCheck, Vec<Diagnostic>> {
     let state = session.state();
     let values = stand_ins(&statement.header);
-    let plan = logical_plan(&state, &statement, values)
-        .await
-        .map_err(|error| error.diagnostics().unwrap_or_default())?;
+    let plan = match logical_plan(&state, &statement, values).await {
+        Ok(plan) => plan,
+        Err(error) => {
+            return Err(match error.diagnostics() {
+                Some(diagnostics) => diagnostics.into_iter().collect(),
+                None => vec![file.error_at(START, 1, error.to_string())],
+            });
+        }
+    };
     let plan = state.optimize(&plan).map_err(|error| locate_all(file, &error))?;
     let scans = scan_influences(&plan, None).map_err(|error| locate_all(file, &error))?;
     let mut check = FileCheck {
@@ -284,8 +299,12 @@ async fn compile(
     };
     for table in &check.statement.tables {
         match schema_and_name(&table.value) {
-            Some((STAR, name)) => drop(check.reads_star.insert(name.to_owned())),
-            Some((EVENTS, name)) => drop(check.reads_events.insert(name.to_owned())),
+            Some((STAR, name)) => {
+                check.reads_star.insert(name.to_owned());
+            }
+            Some((EVENTS, name)) => {
+                check.reads_events.insert(name.to_owned());
+            }
             Some((RUN, EVENT_COUNTS)) => check.reads_counts = true,
             _ => {}
         }
@@ -339,7 +358,7 @@ fn add_waits(project: &mut CompiledProject, check: &FileCheck) -> Result<(), Box
             let file = &check.statement.file;
             let diagnostic = match written {
                 Some(table) => file.error_for(table, message),
-                None => file.error_at(Position { line: 1, column: 1 }, 1, message),
+                None => file.error_at(START, 1, message),
             };
             return Err(Box::new(
                 diagnostic.with_hint(

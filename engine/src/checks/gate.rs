@@ -158,8 +158,9 @@ impl Gate<'_> {
             if known.is_none_or(|known| known.ledger_sequence < self.scope.through) {
                 let mut outcome = outcome;
                 (outcome.rows, outcome.sample) = (0, Vec::new());
-                let detail = format!("{other} has not read what {} has", self.model.name());
-                return Ok(outcome.ended(CheckStatus::Skipped, detail));
+                let own = self.model.name();
+                let detail = format!("{other} has not read all that {own} has; run it, too");
+                return Ok(outcome.ended(CheckStatus::Broken, detail));
             }
         }
         Ok(outcome)

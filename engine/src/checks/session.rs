@@ -240,13 +240,13 @@ fn event_counts(history: &History, after: i64) -> Result<Arc<dyn TableProvider>>
     let mut counts: BTreeMap<(&str, i32), (u64, u64)> = BTreeMap::new();
     for (event_type, table) in &history.archive.tables {
         for (day, digest) in &table.days {
-            counts.entry((event_type, *day)).or_default().0 += digest.rows;
+            counts.entry((event_type.as_str(), *day)).or_default().0 += digest.rows;
         }
     }
     for entry in &history.segments {
         for section in &entry.segment.sections {
             for (day, rows) in &section.rows_by_date {
-                let count = counts.entry((&section.event_type, *day)).or_default();
+                let count = counts.entry((section.event_type.as_str(), *day)).or_default();
                 count.0 += rows;
                 count.1 += if entry.sequence > after { *rows } else { 0 };
             }

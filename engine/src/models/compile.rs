@@ -25,7 +25,7 @@ use super::{CompiledProject, Model, ModelSource, StarRead, StarScan};
 use crate::catalog::events::{ENVELOPE_TABLE, envelope_schema};
 use crate::catalog::runtime::set_sql_options;
 use crate::catalog::{EVENTS, Namespace, STAR};
-use crate::checks::compile::column_checks;
+use crate::checks::compile::{column_checks, waits_of_models};
 use crate::project::contract::EventContract;
 use crate::project::diagnostic::{Diagnostic, Diagnostics};
 use crate::project::header::CombineRule;
@@ -75,7 +75,9 @@ pub async fn compile(
             Err(mistakes) => diagnostics.extend(mistakes),
         }
     }
-    CompiledProject { contracts, models, ..CompiledProject::default() }
+    let mut project = CompiledProject { contracts, models, ..CompiledProject::default() };
+    project.waits = waits_of_models(&project);
+    project
 }
 
 async fn compile_model(

@@ -25,7 +25,7 @@ pub(super) fn duplicate_key(key: &str) -> String {
 }
 
 /// Whether a load was refused because of a row's key.
-pub fn is_key_violation(error: &StoreError) -> bool {
+pub(crate) fn is_key_violation(error: &StoreError) -> bool {
     let advice = error.advice.as_deref();
     error.kind == StoreErrorKind::InvalidData
         && (advice == Some(NULL_ADVICE) || advice == Some(DUPLICATE_ADVICE))
