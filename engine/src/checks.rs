@@ -12,6 +12,7 @@
 
 pub(crate) mod compile;
 pub(crate) mod gate;
+pub(crate) mod hot;
 pub(crate) mod preview;
 pub(crate) mod references;
 pub(crate) mod rows;
@@ -110,6 +111,8 @@ pub struct FileCheck {
     pub reads_events: BTreeSet<String>,
     /// Whether it reads `run.event_counts`.
     pub reads_counts: bool,
+    /// Whether it reads `run.hot_sample`.
+    pub reads_hot: bool,
     /// Days before those that the run touches that it also sees.
     pub lookback: i32,
     /// Days after them.

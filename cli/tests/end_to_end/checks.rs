@@ -341,7 +341,14 @@ fn the_bundled_checks_pass_and_see_what_is_missing() {
     assert_eq!(sandbox.query(bad), Vec::<Value>::new());
     let evaluated = sandbox.query("SELECT DISTINCT \"check\" FROM meta.checks");
     let names: Vec<&str> = evaluated.iter().map(|row| row["check"].as_str().unwrap()).collect();
-    for name in ["purchases_add_up", "ad_impressions_add_up", "freshness", "volume", "key"] {
+    for name in [
+        "purchases_add_up",
+        "ad_impressions_add_up",
+        "freshness",
+        "volume",
+        "key",
+        "hot_store_has_events",
+    ] {
         assert!(names.contains(&name), "{name} in {names:?}");
     }
 
@@ -366,6 +373,27 @@ fn the_bundled_checks_pass_and_see_what_is_missing() {
     sandbox.succeed(&["etl", "run", "--full-refresh", "--select", "fact_purchase"]);
     sandbox.etl();
     assert_eq!(sandbox.query("SELECT 1 FROM fact_purchase WHERE event_id = 'one-more'").len(), 1);
+}
+
+#[test]
+fn events_that_the_hot_store_has_lost_are_warned_of() {
+    let sandbox = Sandbox::new();
+    let dataset = Dataset::simulate(20, 3, 72);
+    let parts = dataset.parts(2);
+    sandbox.ingest(&[&sandbox.write("0.ndjson", &parts[0])]);
+    let run = sandbox.succeed(&["etl", "run"]);
+    assert!(!run.stderr.contains("hot_store_has_events"), "{run:#?}");
+    sandbox.ingest(&[&sandbox.write("1.ndjson", &parts[1])]);
+    let hot = rusqlite::Connection::open(sandbox.data().join("hot.db")).unwrap();
+    hot.execute("DELETE FROM events", []).unwrap();
+    drop(hot);
+    let run = sandbox.succeed(&["etl", "run"]);
+    assert!(run.stderr.contains("warning: check hot_store_has_events: "), "{run:#?}");
+    let lost = sandbox.query(
+        "SELECT rows FROM meta.checks WHERE \"check\" = 'hot_store_has_events' \
+         ORDER BY finished_at DESC LIMIT 1",
+    );
+    assert!(lost[0]["rows"].as_i64().unwrap() > 20, "{lost:?}");
 }
 
 #[test]

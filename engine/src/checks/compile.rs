@@ -11,6 +11,7 @@ use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
+use super::hot::{HOT_SAMPLE, hot_sample_schema};
 use super::session::{CLOCK, EVENT_COUNTS, clock_schema, event_counts_schema};
 use super::{ColumnCheck, ColumnRule, FileCheck, KEY_CHECK};
 use crate::catalog::{CATALOG, CHANGED_DATES, EVENTS, RUN, STAR};
@@ -31,8 +32,8 @@ use crate::stores::warehouse::TableColumn;
 const START: Position = Position { line: 1, column: 1 };
 
 /// What a check may read, for messages.
-const READS: &str = "a check reads events.<type>, events.envelope, star.<model>, run.changed_dates, \
-     run.event_counts and run.clock";
+const READS: &str = "a check reads events.<type>, events.envelope, star.<model>, \
+                     run.changed_dates, run.event_counts, run.hot_sample and run.clock";
 
 /// The checks of a model's header. `tables` are the models that are planned already.
 pub(crate) fn column_checks(
@@ -215,7 +216,12 @@ fn check_session(project: &CompiledProject) -> datafusion::common::Result<Sessio
     let session = planning_session(&project.contracts, &tables)?;
     let schema = session.catalog(CATALOG).and_then(|catalog| catalog.schema(RUN));
     if let Some(schema) = schema {
-        for (name, columns) in [(EVENT_COUNTS, event_counts_schema()), (CLOCK, clock_schema())] {
+        let tables = [
+            (EVENT_COUNTS, event_counts_schema()),
+            (HOT_SAMPLE, hot_sample_schema()),
+            (CLOCK, clock_schema()),
+        ];
+        for (name, columns) in tables {
             schema.register_table(name.to_owned(), Arc::new(EmptyTable::new(columns)))?;
         }
     }
@@ -240,7 +246,7 @@ fn check_statement(file: &SourceFile, statement: &PreparedStatement) -> Vec<Diag
     for table in &statement.tables {
         let may_be = match schema_and_name(&table.value) {
             Some((EVENTS | STAR, _)) => true,
-            Some((RUN, name)) => [CHANGED_DATES, EVENT_COUNTS, CLOCK].contains(&name),
+            Some((RUN, name)) => [CHANGED_DATES, EVENT_COUNTS, HOT_SAMPLE, CLOCK].contains(&name),
             _ => false,
         };
         if !may_be {
@@ -293,6 +299,7 @@ async fn compile(
         reads_star: BTreeSet::new(),
         reads_events: BTreeSet::new(),
         reads_counts: false,
+        reads_hot: false,
         lookback: i32::try_from(header.lookback_days).unwrap_or(i32::MAX / 4),
         lookahead: i32::try_from(header.lookahead_days).unwrap_or(i32::MAX / 4),
         statement,
@@ -306,6 +313,7 @@ async fn compile(
                 check.reads_events.insert(name.to_owned());
             }
             Some((RUN, EVENT_COUNTS)) => check.reads_counts = true,
+            Some((RUN, HOT_SAMPLE)) => check.reads_hot = true,
             _ => {}
         }
     }

@@ -6,6 +6,7 @@
 //! | `events.<type>`, `events.envelope` | landing ∪ archive of these days; for a check that reads no model, of the latest day as well |
 //! | `run.changed_dates` | the days, without what `lookback` and `lookahead` add |
 //! | `run.event_counts` | events by type and day, of all days, as the ledger counts them |
+//! | `run.hot_sample` | some of the new events, and whether the hot store has them |
 //! | `run.clock` | when the run began |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::{FutureExt, StreamExt};
 
+use super::hot::{HOT_SAMPLE, hot_sample};
 use super::rows::show_row;
 use super::{FileCheck, SAMPLE_ROWS};
 use crate::catalog::events::{ArchiveSlice, ENVELOPE_TABLE, EventSlice, EventsTable};
@@ -153,11 +155,15 @@ async fn session_for(
     let failed = |source| PipelineError::Query { model: check.name().to_owned(), source };
     let days = scope.days_of(check);
     let mut namespace = Namespace::default();
-    if !check.reads_events.is_empty() || check.reads_counts {
+    if !check.reads_events.is_empty() || check.reads_counts || check.reads_hot {
         let history = engine.stores.ledger.history(Some(scope.through)).await?;
         if check.reads_counts {
             let counts = event_counts(&history, scope.after).map_err(failed)?;
             namespace.add_run(EVENT_COUNTS, counts);
+        }
+        if check.reads_hot {
+            let sample = hot_sample(engine, &history, scope.after).await?;
+            namespace.add_run(HOT_SAMPLE, sample);
         }
         let mut event_days = days.clone();
         if let (Some(days), true) = (&mut event_days, check.reads_star.is_empty()) {
