@@ -117,7 +117,8 @@ pub struct StarScan {
     /// makes all of the reader stale.
     pub date_columns: Vec<String>,
     /// Whether those values are the stale partitions. If not, the partitions within the reader's
-    /// `lookback` and `lookahead` of them are stale.
+    /// `lookback` and `lookahead` of them are stale; and all later ones, if the table has no
+    /// partition and so is read as a whole.
     pub exact: bool,
 }
 

@@ -384,12 +384,9 @@ async fn select_rows(
         .zip(&model.table.columns)
         .map(|((qualifier, field), column)| {
             let value = Expr::Column(Column::new(qualifier.cloned(), field.name()));
-            let value = if *field.data_type() == column.data_type {
-                value
-            } else {
-                cast(value, column.data_type.clone())
-            };
-            value.alias(&column.name)
+            // Also where the types are the same by now: above a `UNION` of several types they
+            // are final in the optimized plan only, which leaves out what does nothing.
+            cast(value, column.data_type.clone()).alias(&column.name)
         })
         .collect();
     let rows = DataFrame::new(state, plan).select(columns)?;

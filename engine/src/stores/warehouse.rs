@@ -321,6 +321,9 @@ pub trait Warehouse: Send + Sync {
     /// The table for SQL, with filters and projections pushed down.
     fn table(&self, table: &TableDefinition) -> Arc<dyn TableProvider>;
 
+    /// The latest day of the table's partition column; `None` if it has none, or no rows.
+    async fn latest_partition(&self, table: &TableDefinition) -> StoreResult<Option<i32>>;
+
     /// The progress of every model.
     async fn progress(&self) -> StoreResult<Vec<ModelProgress>>;
 

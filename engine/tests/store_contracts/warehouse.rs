@@ -131,6 +131,7 @@ pub(crate) async fn suite(warehouse: &dyn Warehouse) {
 }
 
 async fn loads_combine(warehouse: &dyn Warehouse) {
+    assert_eq!(warehouse.latest_partition(&table()).await.unwrap(), None);
     let first: [Row; 2] = [("a", 100, 2, Some(10), Some("ios")), ("b", 101, 1, None, Some("web"))];
     let loaded = load(warehouse, &first, publication(LoadMode::Append, None, 1)).await.unwrap();
     assert_eq!(loaded, 2);
@@ -146,6 +147,7 @@ async fn loads_combine(warehouse: &dyn Warehouse) {
     load(warehouse, &second, publication(LoadMode::Upsert, Some(1), 2)).await.unwrap();
     let expected = "a 1970-04-09 5 0.30 android\nb 1970-04-12 2 0.05 web\nc 1970-04-14 1";
     assert_eq!(select(warehouse, "").await, expected);
+    assert_eq!(warehouse.latest_partition(&table()).await.unwrap(), Some(103));
     // Old and new day of `a`, the day of `c`; `b` has changed in nothing that the mart reads. The
     // latest day went from 101 to 103, so 101 is over and on 102 nothing happened.
     let mut days = stale(warehouse, "mart").await;

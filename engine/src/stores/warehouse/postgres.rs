@@ -112,6 +112,15 @@ impl Warehouse for PostgresWarehouse {
         Arc::new(PostgresTable::new(self.database.clone(), table))
     }
 
+    async fn latest_partition(&self, table: &TableDefinition) -> StoreResult<Option<i32>> {
+        self.database
+            .attempt("read the latest day", |session| async move {
+                let latest = changes::latest_day(&session, table).await?;
+                session.end(latest)
+            })
+            .await
+    }
+
     async fn progress(&self) -> StoreResult<Vec<ModelProgress>> {
         self.database
             .attempt("read the models' progress", |session| async move {

@@ -122,6 +122,13 @@ impl Warehouse for SqliteWarehouse {
         Arc::new(SqliteTable::new(self.database.clone(), table))
     }
 
+    async fn latest_partition(&self, table: &TableDefinition) -> StoreResult<Option<i32>> {
+        let table = table.clone();
+        self.database
+            .read("read the latest day", move |connection| changes::latest_day(connection, &table))
+            .await
+    }
+
     async fn progress(&self) -> StoreResult<Vec<ModelProgress>> {
         self.database
             .read("read the models' progress", |connection| {
