@@ -25,7 +25,7 @@ pub(crate) struct ChecksArgs {
     #[arg(long)]
     history: bool,
     /// Entries of the history to show
-    #[arg(long, default_value_t = 50, requires = "history")]
+    #[arg(long, default_value_t = 50)]
     limit: usize,
     /// How the result is written
     #[arg(long, value_enum, default_value = "text")]
