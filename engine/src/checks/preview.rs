@@ -36,7 +36,7 @@ pub(super) async fn for_each(
     preview: &Preview,
     mut take: impl FnMut(RecordBatch) -> Result<()> + Send,
 ) -> std::result::Result<Result<()>, StoreError> {
-    let (sender, mut receiver) = mpsc::channel(QUEUED_BATCHES);
+    let (sender, mut receiver) = mpsc::channel::<Result<RecordBatch>>(QUEUED_BATCHES);
     let taking = async {
         // After a failure the rest is passed over: the load is to stay whole.
         let mut taken = Ok(());

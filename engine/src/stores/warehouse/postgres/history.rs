@@ -1,5 +1,7 @@
 //! The history of checks.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -19,7 +21,6 @@ pub(super) async fn record_checks(
     checks: &[CheckRecord],
     oldest: i64,
 ) -> StoreResult<()> {
-    let text = |value: &Option<String>| value.as_deref().map(storable_text);
     let runs: Vec<_> = checks.iter().map(|check| time(check.run)).collect();
     let ended: Vec<_> = checks.iter().map(|check| time(check.finished_at)).collect();
     let names: Vec<&str> = checks.iter().map(|check| check.name.as_str()).collect();
@@ -113,6 +114,10 @@ pub(super) async fn latest_checks(database: &PostgresDatabase) -> StoreResult<Ve
             session.end(checks)
         })
         .await
+}
+
+fn text(value: &Option<String>) -> Option<Cow<'_, str>> {
+    value.as_deref().map(storable_text)
 }
 
 fn read(row: &Row) -> Result<CheckRecord, Failure> {
