@@ -13,6 +13,7 @@
 pub(crate) mod compile;
 pub(crate) mod gate;
 pub(crate) mod hot;
+pub mod latest;
 pub(crate) mod preview;
 pub(crate) mod references;
 pub(crate) mod rows;

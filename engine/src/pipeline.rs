@@ -7,6 +7,7 @@
 
 pub mod execute;
 pub mod plan;
+mod record;
 pub mod run;
 pub mod select;
 
