@@ -24,6 +24,8 @@ mod arcade;
 mod archive;
 #[path = "end_to_end/archive_backups.rs"]
 mod archive_backups;
+#[path = "end_to_end/checks.rs"]
+mod checks;
 #[path = "end_to_end/chess.rs"]
 mod chess;
 #[path = "end_to_end/definitions.rs"]

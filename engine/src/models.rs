@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use datafusion::sql::parser::Statement;
 
+use crate::checks::{ColumnCheck, FileCheck};
 use crate::project::contract::EventContract;
 use crate::project::header::ModelHeader;
 use crate::project::source::{Located, SourceFile};
@@ -134,6 +135,8 @@ pub struct Model {
     pub reads: Vec<StarRead>,
     /// For each column of the table, where it comes from.
     pub lineage: Vec<ColumnLineage>,
+    /// What must hold of its columns, besides its key.
+    pub checks: Vec<ColumnCheck>,
     /// Hash of all that decides its rows: SQL and header, without comments.
     pub definition_hash: u64,
 }
@@ -163,7 +166,7 @@ impl Model {
 }
 
 /// A project that is ready to run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct CompiledProject {
     /// The event contracts, by event type.
     pub contracts: Vec<Arc<EventContract>>,
@@ -171,12 +174,22 @@ pub struct CompiledProject {
     pub models: Vec<Arc<Model>>,
     /// The saved queries, by name.
     pub queries: Vec<Arc<SavedQuery>>,
+    /// The checks of `sql/checks/`, by name.
+    pub checks: Vec<Arc<FileCheck>>,
+    /// For each model, those that have to end before its rows can be checked and published: what it
+    /// reads and what its checks read. Says of each whether the model cannot do without it.
+    pub waits: BTreeMap<String, BTreeMap<String, bool>>,
 }
 
 impl CompiledProject {
     /// The saved query of that name.
     pub fn query(&self, name: &str) -> Option<&Arc<SavedQuery>> {
         self.queries.iter().find(|query| query.name() == name)
+    }
+
+    /// The checks of `sql/checks/` that are about the rows of this model.
+    pub fn checks_on(&self, model: &str) -> impl Iterator<Item = &Arc<FileCheck>> {
+        self.checks.iter().filter(move |check| check.on.as_deref() == Some(model))
     }
 
     /// The model of that name.

@@ -3,6 +3,8 @@
 -- load: append
 -- key: event_id
 -- partition: date
+-- not_null: player_id, currency, amount, balance_after
+-- accepted: currency = 'coins' | 'gems' (warn), direction = 'earned' | 'spent'
 --
 -- @event_id: The event.
 -- @date: UTC day of the movement.

@@ -12,6 +12,8 @@
 -- partition: date
 -- lookback: 1 day
 -- lookahead: 1 day
+-- not_null: player_id, level_id, date
+-- references: level_id = dim_level.level_id
 --
 -- @attempt_id: The attempt.
 -- @player_id: The player.

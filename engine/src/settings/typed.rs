@@ -29,6 +29,8 @@ pub struct Settings {
     pub collector: CollectorSettings,
     /// How queries and models are executed.
     pub engine: EngineSettings,
+    /// What is kept of checks.
+    pub checks: CheckSettings,
     /// How the archive is kept.
     pub archive: ArchivePolicy,
     /// What an ad-hoc query may take.
@@ -114,6 +116,13 @@ pub struct EngineSettings {
     pub model_parallelism: Option<NonZeroUsize>,
     /// Longest time for one query or model, if limited.
     pub timeout: Option<Duration>,
+}
+
+/// What is kept of checks.
+#[derive(Debug, Clone)]
+pub struct CheckSettings {
+    /// How long their outcomes are kept.
+    pub keep: Duration,
 }
 
 /// What an ad-hoc query may take.
@@ -234,6 +243,7 @@ impl Settings {
             model_parallelism: NonZeroUsize::new(values.count("engine.model_parallelism")),
             timeout: Some(values.duration("engine.timeout")).filter(|time| !time.is_zero()),
         };
+        let checks = CheckSettings { keep: values.duration("checks.keep") };
         let archive = ArchivePolicy {
             after: values.duration("archive.after"),
             grace: values.duration("archive.grace"),
@@ -281,6 +291,7 @@ impl Settings {
             ingest,
             collector,
             engine,
+            checks,
             archive,
             query,
             cache,

@@ -1,6 +1,7 @@
 //! The embedded warehouse: the star schema in one SQLite file.
 
 mod changes;
+mod history;
 mod load;
 mod scan;
 mod statements;
@@ -15,7 +16,9 @@ use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{Load, LoadMode, ModelProgress, RunRecord, StaleMark, TableDefinition, Warehouse};
+use super::{
+    CheckRecord, Load, LoadMode, ModelProgress, RunRecord, StaleMark, TableDefinition, Warehouse,
+};
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
 use crate::stores::sqlite::{SqliteDatabase, run_blocking};
 use load::SqliteLoad;
@@ -212,6 +215,32 @@ impl Warehouse for SqliteWarehouse {
                     })?
                     .collect()
             })
+            .await
+    }
+
+    async fn record_checks(&self, checks: &[CheckRecord], oldest: i64) -> StoreResult<()> {
+        const OPERATION: &str = "record the checks of a run";
+        let (database, checks) = (self.database.clone(), checks.to_vec());
+        self.database
+            .with_writer(OPERATION, move |connection| {
+                history::insert_checks(connection, &checks, oldest)
+                    .map_err(|error| database.error(OPERATION, error))
+            })
+            .await
+    }
+
+    async fn checks(&self, limit: usize) -> StoreResult<Vec<CheckRecord>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.database
+            .read("read the history of checks", move |connection| {
+                history::checks(connection, limit)
+            })
+            .await
+    }
+
+    async fn latest_checks(&self) -> StoreResult<Vec<CheckRecord>> {
+        self.database
+            .read("read the latest checks", |connection| history::latest_checks(connection))
             .await
     }
 
