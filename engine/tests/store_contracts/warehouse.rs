@@ -259,7 +259,8 @@ async fn preview(
     }
     let columns = ["player_id", "day", "events", "revenue", "platform"].map(str::to_owned).to_vec();
     let preview = Preview { mode, columns, days: days.iter().copied().collect() };
-    let (sender, mut receiver) = tokio::sync::mpsc::channel::<datafusion::common::Result<RecordBatch>>(1);
+    let (sender, mut receiver) =
+        tokio::sync::mpsc::channel::<datafusion::common::Result<RecordBatch>>(1);
     let taking = async {
         let mut batches: Vec<RecordBatch> = Vec::new();
         while let Some(batch) = receiver.recv().await {

@@ -95,9 +95,7 @@ impl StallWatch {
         for (partition, sight) in &sights {
             let Some(last) = self.last.get(partition) else { continue };
             let known_end = match self.ends.get_mut(partition) {
-                Some(end) if end.position == sight.position => {
-                    *end.high.get_or_insert(sight.high)
-                }
+                Some(end) if end.position == sight.position => *end.high.get_or_insert(sight.high),
                 _ => sight.position,
             };
             let stands = last.position == sight.position && last.high > known_end;
