@@ -29,9 +29,14 @@
 --                variant converts better.
 -- @conversion_p_value: How likely such a difference is by chance alone (two-sided).
 WITH
--- The latest day that is over.
-horizon AS (
-    SELECT max(date) AS last_date FROM star.dim_date WHERE is_over
+-- Every day: whether it is over, and the first and the seventh day after it.
+days AS (
+    SELECT
+        date,
+        is_over,
+        lead(is_over, 1) OVER (ORDER BY date)   AS day_1_is_over,
+        lead(is_over, 7) OVER (ORDER BY date)   AS day_7_is_over
+    FROM star.dim_date
 ),
 -- Exposed players, and those who paid after it.
 exposures AS (
@@ -60,18 +65,12 @@ outcomes AS (
         daily.platform,
         daily.country,
         CAST(sum(daily.revenue_usd) AS DECIMAL(18, 6))                      AS revenue_usd,
-        sum(daily.exposed_players) FILTER (
-            WHERE CAST(daily.date AS INT) + 1 <= CAST(horizon.last_date AS INT)
-        )                                                                   AS d1_exposed,
-        sum(daily.d1_players) FILTER (WHERE daily.date <= horizon.last_date)
-                                                                            AS d1_players,
-        sum(daily.exposed_players) FILTER (
-            WHERE CAST(daily.date AS INT) + 7 <= CAST(horizon.last_date AS INT)
-        )                                                                   AS d7_exposed,
-        sum(daily.d7_players) FILTER (WHERE daily.date <= horizon.last_date)
-                                                                            AS d7_players
+        sum(daily.exposed_players) FILTER (WHERE days.day_1_is_over)        AS d1_exposed,
+        sum(daily.d1_players) FILTER (WHERE days.is_over)                   AS d1_players,
+        sum(daily.exposed_players) FILTER (WHERE days.day_7_is_over)        AS d7_exposed,
+        sum(daily.d7_players) FILTER (WHERE days.is_over)                   AS d7_players
     FROM star.mart_experiment_daily AS daily
-    CROSS JOIN horizon
+    JOIN days ON days.date = daily.date
     GROUP BY daily.experiment_id, daily.variant, daily.platform, daily.country
 ),
 -- Every cut in which anybody was exposed, with all variants of the experiment.

@@ -157,9 +157,16 @@ fn a_first_event_that_comes_very_late_moves_its_player_on_all_days_since() {
         );
         assert_eq!(number(&sandbox, &by_days), 1, "{model}");
     }
-    let before = star_tables(&sandbox, true);
+    // Most of the game's tables are empty here.
+    let filled = || {
+        let mut tables = star_tables(&sandbox, true);
+        tables.retain(|_, rows| !rows.is_empty());
+        tables
+    };
+    let before = filled();
+    assert!(before.contains_key("mart_player_state"));
     sandbox.succeed(&["etl", "run", "--full-refresh"]);
-    assert_same_tables(&before, &star_tables(&sandbox, true), "full refresh");
+    assert_same_tables(&before, &filled(), "full refresh");
 }
 
 #[test]
