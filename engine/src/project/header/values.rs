@@ -78,7 +78,7 @@ pub(super) fn items<'a>(
 
 /// Where `wanted` stands first outside of single quotes. Quotes that do not end are none.
 pub(super) fn outside_quotes(text: &str, wanted: char) -> Option<usize> {
-    let has_pairs = text.matches('\'').count() % 2 == 0;
+    let has_pairs = text.matches('\'').count().is_multiple_of(2);
     let mut is_quoted = false;
     for (offset, character) in text.char_indices() {
         if character == '\'' && has_pairs {

@@ -239,9 +239,7 @@ impl Warehouse for SqliteWarehouse {
     }
 
     async fn latest_checks(&self) -> StoreResult<Vec<CheckRecord>> {
-        self.database
-            .read("read the latest checks", |connection| history::latest_checks(connection))
-            .await
+        self.database.read("read the latest checks", history::latest_checks).await
     }
 
     fn name(&self) -> String {
