@@ -7,8 +7,8 @@
 //! particular runs when the models that it reads have ended, and only reports.
 //!
 //! No check reads whole tables. Conditions on columns are evaluated while the rows pass by
-//! ([`rows`]), references are looked up by the values that came ([`references`]), and a `SELECT`
-//! sees the partitions that the run touches ([`session`]).
+//! (`rows`), references are looked up by the values that came (`references`), and a `SELECT`
+//! sees the partitions that the run touches (`session`).
 
 pub(crate) mod compile;
 pub(crate) mod gate;

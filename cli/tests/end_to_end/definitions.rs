@@ -60,6 +60,8 @@ fn mart_names() -> Vec<String> {
 
 /// What the definitions are held against: the lines that were sent, and what became of them.
 struct Comparison {
+    /// The files lie in its folder.
+    _sandbox: Sandbox,
     sent: PathBuf,
     landed: PathBuf,
     marts: PathBuf,
@@ -68,7 +70,7 @@ struct Comparison {
 impl Comparison {
     /// Takes the lines in as so many files, runs the models after each, and writes what has landed
     /// and every mart.
-    fn of(sandbox: &Sandbox, parts: &[Vec<u8>]) -> Self {
+    fn of(sandbox: Sandbox, parts: &[Vec<u8>]) -> Self {
         for (index, part) in parts.iter().enumerate() {
             let file = sandbox.write(&format!("part-{index}.ndjson"), part);
             sandbox.ingest(&[&file]);
@@ -76,13 +78,13 @@ impl Comparison {
         }
         let sent = sandbox.write("sent.ndjson", parts.concat());
         let (landed, marts) = (sandbox.path("landed.ndjson"), sandbox.path("marts"));
-        export(sandbox, "SELECT event_id, received_at FROM events.envelope", &landed);
+        export(&sandbox, "SELECT event_id, received_at FROM events.envelope", &landed);
         fs::create_dir(&marts).unwrap();
         for name in mart_names() {
             let file = marts.join(format!("{name}.ndjson"));
-            export(sandbox, &format!("SELECT * FROM star.{name}"), &file);
+            export(&sandbox, &format!("SELECT * FROM star.{name}"), &file);
         }
-        Self { sent, landed, marts }
+        Self { _sandbox: sandbox, sent, landed, marts }
     }
 
     fn run(&self) -> Finished {
@@ -146,7 +148,7 @@ const ODDITIES_LEFT_OUT: [&str; 2] = ["--plain-ties", "--short-sessions"];
 #[test]
 fn every_mart_of_a_game_with_all_faults_follows_from_its_definition() {
     let dataset = Dataset::simulate(300, 60, 51);
-    let comparison = Comparison::of(&sandbox_with_a_future(), &dataset.parts(3));
+    let comparison = Comparison::of(sandbox_with_a_future(), &dataset.parts(3));
     comparison.assert_same("simulated events");
 }
 
@@ -155,15 +157,14 @@ fn every_mart_of_a_game_with_all_faults_follows_from_its_definition() {
 #[test]
 fn every_mart_of_odd_events_follows_from_its_definition() {
     for (seed, parts) in [(1, 1), (2, 4), (3, 9)] {
-        let comparison = Comparison::of(&sandbox_with_a_future(), &odd_events(seed, parts));
+        let comparison = Comparison::of(sandbox_with_a_future(), &odd_events(seed, parts));
         comparison.assert_same(&format!("odd events, seed {seed}, {parts} parts"));
     }
 }
 
 #[test]
 fn a_row_that_is_missing_and_a_cell_that_is_wrong_are_found_in_every_mart() {
-    let sandbox = sandbox_with_a_future();
-    let comparison = Comparison::of(&sandbox, &odd_events(4, 1));
+    let comparison = Comparison::of(sandbox_with_a_future(), &odd_events(4, 1));
     comparison.assert_same("before");
     for name in mart_names() {
         let file = comparison.marts.join(format!("{name}.ndjson"));

@@ -48,7 +48,7 @@ fn one_two_or_seven_increments_and_a_rebuild_give_the_same_tables() {
 }
 
 /// Tables of which single days can be rebuilt: all but those that are made of events and have no days.
-fn partitioned_models(sandbox: &Sandbox) -> Vec<String> {
+pub(crate) fn partitioned_models(sandbox: &Sandbox) -> Vec<String> {
     let without_days = [
         "dim_app_version",
         "dim_country",
