@@ -3,6 +3,7 @@
 mod archive;
 mod config;
 mod demo;
+mod docs;
 mod etl;
 mod ingest;
 mod init;
@@ -13,6 +14,7 @@ mod serve;
 mod shell;
 mod simulate;
 mod status;
+mod test;
 mod verify;
 
 use std::process::ExitCode;
@@ -44,6 +46,10 @@ pub(crate) enum Command {
     /// Bring the star schema up to date
     #[command(subcommand)]
     Etl(etl::EtlCommand),
+    /// Run the unit tests of the models: given rows in, expected rows out
+    Test(test::TestArgs),
+    /// Write a catalogue of the project as pages: tables, columns, lineage
+    Docs(docs::DocsArgs),
     /// Move events that every model has read to the archive
     Archive(archive::ArchiveArgs),
     /// Ask a question in SQL, or run a saved query
@@ -73,6 +79,8 @@ impl Command {
             Self::Ingest(args) => ingest::run(app, args).await,
             Self::Serve(args) => serve::run(app, args).await,
             Self::Etl(command) => app.stop.interrupts(etl::run(app, command)).await,
+            Self::Test(args) => app.stop.interrupts(test::run(app, args)).await,
+            Self::Docs(args) => app.stop.interrupts(docs::run(app, args)).await,
             Self::Archive(args) => app.stop.interrupts(archive::run(app, args)).await,
             Self::Query(args) => query::run(app, args).await,
             Self::Shell(args) => shell::run(app, args).await,

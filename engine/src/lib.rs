@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod catalog;
 pub mod clock;
+pub mod documentation;
 pub mod failpoint;
 pub mod functions;
 pub mod models;
@@ -12,3 +13,4 @@ pub mod query;
 pub mod settings;
 pub mod status;
 pub mod stores;
+pub mod unit_tests;

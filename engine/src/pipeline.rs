@@ -6,6 +6,7 @@
 //! read the ledger up to the same commit.
 
 pub mod execute;
+pub mod outlook;
 pub mod plan;
 pub mod run;
 pub mod select;

@@ -5,6 +5,7 @@
 //! models downstream, and the removal of the stale days that the load itself has mended. A crash
 //! before the publication leaves nothing behind; after it, nothing is repeated.
 
+mod difference;
 mod key;
 pub mod postgres;
 pub mod sqlite;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 
 use super::error::StoreResult;
+pub use difference::{ColumnDifference, TableDifference};
 
 /// How a column of an existing row takes the value of a new row with the same key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -255,6 +257,17 @@ pub trait Warehouse: Send + Sync {
 
     /// The table for SQL, with filters and projections pushed down.
     fn table(&self, table: &TableDefinition) -> Arc<dyn TableProvider>;
+
+    /// How the table differs from what its model wants; `None` if there is no such table.
+    async fn difference(&self, table: &TableDefinition) -> StoreResult<Option<TableDifference>>;
+
+    /// About how many rows the table has, of partitions between two days (days since 1970, both
+    /// included) if given; `None` if there is no such table. Cheap rather than exact.
+    async fn estimate_rows(
+        &self,
+        table: &TableDefinition,
+        days: Option<(i32, i32)>,
+    ) -> StoreResult<Option<u64>>;
 
     /// The progress of every model.
     async fn progress(&self) -> StoreResult<Vec<ModelProgress>>;

@@ -28,7 +28,9 @@ use datafusion::catalog::TableProvider;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Load, LoadMode, ModelProgress, RunRecord, StaleMark, TableDefinition, Warehouse};
+use super::{
+    Load, LoadMode, ModelProgress, RunRecord, StaleMark, TableDefinition, TableDifference, Warehouse,
+};
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
 use crate::stores::postgres::PostgresDatabase;
 use crate::stores::postgres::values::{Parameters, bigint, storable_text, time, unsigned};
@@ -107,6 +109,30 @@ impl Warehouse for PostgresWarehouse {
 
     fn table(&self, table: &TableDefinition) -> Arc<dyn TableProvider> {
         Arc::new(PostgresTable::new(self.database.clone(), table))
+    }
+
+    async fn difference(&self, table: &TableDefinition) -> StoreResult<Option<TableDifference>> {
+        self.database
+            .attempt("look at a table", |session| async move {
+                let existing = tables::existing_columns(&session, &table.name).await?;
+                let found =
+                    (!existing.is_empty()).then(|| tables::table_difference(table, &existing));
+                session.end(found)
+            })
+            .await
+    }
+
+    async fn estimate_rows(
+        &self,
+        table: &TableDefinition,
+        days: Option<(i32, i32)>,
+    ) -> StoreResult<Option<u64>> {
+        self.database
+            .attempt("estimate rows", |session| async move {
+                let rows = tables::estimate_rows(&session, table, days).await?;
+                session.end(rows)
+            })
+            .await
     }
 
     async fn progress(&self) -> StoreResult<Vec<ModelProgress>> {
