@@ -55,11 +55,7 @@ pub(crate) async fn run(app: &App, args: TestArgs) -> Result<ExitCode, CliError>
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn print_json(
-    app: &App,
-    tests: &[Arc<ModelTest>],
-    reports: &[TestReport],
-) -> Result<(), CliError> {
+fn print_json(app: &App, tests: &[Arc<ModelTest>], reports: &[TestReport]) -> Result<(), CliError> {
     let mut entries = Vec::with_capacity(reports.len());
     for report in reports {
         let test = &tests[report.index];
@@ -78,8 +74,7 @@ fn print_json(
         entries.push(entry);
     }
     let failed = reports.iter().filter(|report| !report.passed()).count();
-    let document =
-        json!({ "passed": reports.len() - failed, "failed": failed, "tests": entries });
+    let document = json!({ "passed": reports.len() - failed, "failed": failed, "tests": entries });
     app.line(&serde_json::to_string_pretty(&document)?)
 }
 

@@ -65,7 +65,9 @@ fn every_table_has_a_page_and_no_link_leads_nowhere() {
     }
     let page = |name: &str| &pages.iter().find(|(page, _)| page == name).unwrap().1;
     let fact = page("model-fact_purchase.html");
-    assert!(fact.contains("data-from=\"events.purchase.price_usd\" data-to=\"star.fact_purchase.revenue_usd\""));
+    assert!(fact.contains(
+        "data-from=\"events.purchase.price_usd\" data-to=\"star.fact_purchase.revenue_usd\""
+    ));
     assert!(fact.contains("Price of one unit, US dollars."), "descriptions are missing");
     assert!(fact.contains("revenue is price times quantity"), "unit tests are missing");
     let event = page("event-purchase.html");
@@ -86,7 +88,8 @@ fn what_a_project_says_is_text_and_never_html() {
     let path = project.join("sql/dimensions/dim_item.sql");
     let sql = fs::read_to_string(&path).unwrap();
     let evil = "<img src=x onerror=alert(1)> & \"more\" </script>";
-    fs::write(&path, sql.replacen("One row per item", &format!("{evil} One row per item"), 1)).unwrap();
+    fs::write(&path, sql.replacen("One row per item", &format!("{evil} One row per item"), 1))
+        .unwrap();
     let site = sandbox.path("site");
     let sandbox = sandbox.with_other_project(&project);
     let title = "--title=<b>A & B</b>";

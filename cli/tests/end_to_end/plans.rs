@@ -56,8 +56,18 @@ fn comments_and_layout_change_nothing() {
     let (sandbox, project, _) = loaded(30, 5, 61);
     let file = "sql/facts/fact_ad_impression.sql";
     edit(&project, file, "-- One row per advertisement shown.", "-- A row for each advertisement.");
-    edit(&project, file, "-- @network: Advertising network", "-- @network: The advertising network");
-    edit(&project, file, "FROM events.ad_impression", "FROM\n    events.ad_impression -- all of them");
+    edit(
+        &project,
+        file,
+        "-- @network: Advertising network",
+        "-- @network: The advertising network",
+    );
+    edit(
+        &project,
+        file,
+        "FROM events.ad_impression",
+        "FROM\n    events.ad_impression -- all of them",
+    );
     edit(&project, file, "coalesce(platform, 'unknown')   AS", "COALESCE(platform,'unknown') as");
     for (name, model) in plan(&sandbox) {
         assert_eq!(model["changes"], false, "{name}: {model:#}");
@@ -94,7 +104,12 @@ fn a_changed_model_over_events_is_rebuilt_and_leaves_alone_what_does_not_read_th
     assert_exactly_once(&sandbox, &dataset, Sent::Once, "a fact was rebuilt");
 
     // A value that marts do read: they follow.
-    edit(&project, file, "    revenue_usd\n", "    CAST(revenue_usd * 2 AS DECIMAL(12, 6)) AS revenue_usd\n");
+    edit(
+        &project,
+        file,
+        "    revenue_usd\n",
+        "    CAST(revenue_usd * 2 AS DECIMAL(12, 6)) AS revenue_usd\n",
+    );
     let states = run(&sandbox);
     let loaded = loaded_models(&states);
     assert!(loaded.contains(&"mart_ltv") && loaded.contains(&"mart_daily_kpi"), "{loaded:?}");
@@ -187,7 +202,8 @@ fn the_plan_of_late_events_names_their_days_and_the_run_keeps_to_it() {
     assert!(purchases >= 1 && purchases <= late.len() as u64, "{:#}", planned["fact_purchase"]);
     assert_eq!(planned["fact_ad_impression"]["events"], 0);
 
-    let updated = "SELECT count(*) FROM meta_stale WHERE consumer = 'mart_daily_kpi' AND day IS NULL";
+    let updated =
+        "SELECT count(*) FROM meta_stale WHERE consumer = 'mart_daily_kpi' AND day IS NULL";
     sandbox.succeed(&["etl", "run", "--select", "fact_purchase"]);
     assert_eq!(number(&sandbox, updated), 0);
     let marked: Vec<String> = warehouse(&sandbox)

@@ -104,16 +104,26 @@ fn a_test_that_fails_shows_each_row_and_the_cells_that_differ() {
 
     let report = run_on(tests, &["--format", "json", "two payers"]).json();
     let test = &report["tests"][0];
-    assert_eq!((&report["failed"], &test["state"], &test["line"]), (&1.into(), &"failed".into(), &2.into()));
-    let kinds: Vec<&str> =
-        test["differences"].as_array().unwrap().iter().map(|row| row["kind"].as_str().unwrap()).collect();
+    assert_eq!(
+        (&report["failed"], &test["state"], &test["line"]),
+        (&1.into(), &"failed".into(), &2.into())
+    );
+    let kinds: Vec<&str> = test["differences"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["kind"].as_str().unwrap())
+        .collect();
     assert_eq!(kinds, ["differs", "missing", "unexpected"]);
     let cells = test["differences"][0]["cells"].as_array().unwrap();
     assert_eq!(cells[0]["column"], "date");
     let differing: Vec<&serde_json::Value> =
         cells.iter().filter(|cell| cell["differs"] == true).collect();
     assert_eq!(differing.len(), 1, "{cells:?}");
-    assert_eq!((&differing[0]["column"], &differing[0]["expected"], &differing[0]["found"]), (&"payers".into(), &"3".into(), &"2".into()));
+    assert_eq!(
+        (&differing[0]["column"], &differing[0]["expected"], &differing[0]["found"]),
+        (&"payers".into(), &"3".into(), &"2".into())
+    );
 }
 
 #[test]
@@ -136,7 +146,14 @@ fn sql_that_fails_on_the_rows_is_told() {
     let project = small_project(&sandbox, tests);
     let path = project.join("sql/marts/mart_bought.sql");
     let sql = fs::read_to_string(&path).unwrap();
-    fs::write(&path, sql.replace("count(DISTINCT player_id) AS payers", "1 / CAST(sum(price_usd) AS BIGINT) AS payers")).unwrap();
+    fs::write(
+        &path,
+        sql.replace(
+            "count(DISTINCT player_id) AS payers",
+            "1 / CAST(sum(price_usd) AS BIGINT) AS payers",
+        ),
+    )
+    .unwrap();
     let finished = sandbox.with_other_project(&project).fail(&["test"]);
     assert!(finished.stdout.contains("BROKEN"), "{finished:#?}");
     assert!(finished.stdout.to_lowercase().contains("divide by zero"), "{finished:#?}");

@@ -118,12 +118,7 @@ fn tables_of(model: &Model) -> Vec<String> {
     tables.into_iter().collect()
 }
 
-fn model_doc(
-    model: &Model,
-    tests: &[ModelTest],
-    known: &Known,
-    upstream: &[ModelDoc],
-) -> ModelDoc {
+fn model_doc(model: &Model, tests: &[ModelTest], known: &Known, upstream: &[ModelDoc]) -> ModelDoc {
     let table = star(model.name());
     let columns = model
         .table

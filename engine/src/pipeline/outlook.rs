@@ -201,7 +201,8 @@ fn foresee(
                 None => planned.forecast.unknown_days = true,
                 Some(days) if scan.exact => planned.forecast.days.extend(days),
                 Some(days) => {
-                    let touched = days.iter().flat_map(|day| touched_partitions(model, *day..=*day));
+                    let touched =
+                        days.iter().flat_map(|day| touched_partitions(model, *day..=*day));
                     planned.forecast.days.extend(touched);
                 }
             }

@@ -19,7 +19,11 @@ pub(super) fn compare(test: &ModelTest, result: &RecordBatch) -> Vec<RowDifferen
     let found: Vec<FoundRow> = (0..result.num_rows())
         .map(|row| {
             let cell = |column| ScalarValue::try_from_array(column, row);
-            result.columns().iter().map(|column| cell(column).unwrap_or(ScalarValue::Null)).collect()
+            result
+                .columns()
+                .iter()
+                .map(|column| cell(column).unwrap_or(ScalarValue::Null))
+                .collect()
         })
         .collect();
     let comparison = Comparison::new(test);
@@ -105,11 +109,7 @@ impl<'a> Comparison<'a> {
             row.cells.contains_key(column) || self.test.only.contains_key(column)
         };
         !self.key.is_empty()
-            && self
-                .test
-                .expected
-                .iter()
-                .all(|row| self.key.iter().all(|column| names(row, column)))
+            && self.test.expected.iter().all(|row| self.key.iter().all(|column| names(row, column)))
     }
 
     fn has_key_of(&self, row: &ExpectedRow, found: &FoundRow) -> bool {

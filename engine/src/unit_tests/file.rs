@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
 
-use self::given::Inputs;
 pub(super) use self::given::CheckCache;
+use self::given::Inputs;
 use super::values::{column_type, typed};
 use super::yaml::{self, Node, Value};
 use super::{ExpectedRow, ModelTest};
@@ -93,7 +93,8 @@ impl Reader<'_> {
         for (key, _) in pairs {
             self.check_key(key);
         }
-        let get = |name: &str| pairs.iter().find(|(key, _)| key.value == name).map(|(_, node)| node);
+        let get =
+            |name: &str| pairs.iter().find(|(key, _)| key.value == name).map(|(_, node)| node);
         let Some(name) = get("name") else {
             self.mistake(item, "the test has no `name`", "say what it shows: - name: …");
             return None;
@@ -112,7 +113,8 @@ impl Reader<'_> {
             // Nothing is given: every table is empty.
             Some((_, Value::Null)) | None => {}
             Some((node, _)) => {
-                let message = format!("`given` is a mapping from tables to rows, not {}", node.kind());
+                let message =
+                    format!("`given` is a mapping from tables to rows, not {}", node.kind());
                 self.mistake(node, message, "write `events.<type>:` and its rows below it");
             }
         }
@@ -206,7 +208,8 @@ impl Reader<'_> {
             let mut cells = self.cells(row, model);
             if exact {
                 for (index, column) in model.table.columns.iter().enumerate() {
-                    let null = || ScalarValue::try_from(&column.data_type).unwrap_or(ScalarValue::Null);
+                    let null =
+                        || ScalarValue::try_from(&column.data_type).unwrap_or(ScalarValue::Null);
                     cells.entry(index).or_insert_with(null);
                 }
             }

@@ -30,7 +30,11 @@ pub(super) fn column_type(data_type: &DataType) -> ColumnType {
 /// The value of a text, or what is wrong with it.
 pub(super) fn typed(column_type: ColumnType, text: &str) -> Result<ScalarValue, String> {
     parse_value(column_type, text).map_err(|expected| {
-        format!("`{}` is not {expected}: the column is a {}", shortened(text), type_name(column_type))
+        format!(
+            "`{}` is not {expected}: the column is a {}",
+            shortened(text),
+            type_name(column_type)
+        )
     })
 }
 
@@ -63,11 +67,10 @@ pub(super) fn shown(value: &ScalarValue) -> String {
         ScalarValue::Date32(Some(day)) => NaiveDate::default()
             .checked_add_signed(TimeDelta::days(i64::from(*day)))
             .map_or_else(|| value.to_string(), |date| date.to_string()),
-        ScalarValue::TimestampMicrosecond(Some(micros), _) => DateTime::from_timestamp_micros(*micros)
-            .map_or_else(
-                || value.to_string(),
-                |time| time.format("%Y-%m-%dT%H:%M:%S%.fZ").to_string(),
-            ),
+        ScalarValue::TimestampMicrosecond(Some(micros), _) => DateTime::from_timestamp_micros(
+            *micros,
+        )
+        .map_or_else(|| value.to_string(), |time| time.format("%Y-%m-%dT%H:%M:%S%.fZ").to_string()),
         ScalarValue::Decimal128(Some(unscaled), _, scale) => decimal(*unscaled, *scale),
         _ => value.to_string(),
     }

@@ -108,8 +108,7 @@ impl Tree<'_> {
             Event::Scalar(text, style, anchor, _) => {
                 let is_null = style == ScalarStyle::Plain
                     && matches!(text.as_ref(), "" | "~" | "null" | "Null" | "NULL");
-                let value =
-                    if is_null { Value::Null } else { Value::Scalar(text.into_owned()) };
+                let value = if is_null { Value::Null } else { Value::Scalar(text.into_owned()) };
                 self.add(node(value), anchor)
             }
             Event::SequenceStart(anchor, ..) => {
@@ -155,6 +154,7 @@ impl Tree<'_> {
             self.root = Some(node);
             return Ok(());
         };
+        let begin = place(&parent.node);
         match &mut parent.node.value {
             Value::List(items) => items.push(node),
             Value::Map(pairs) => match parent.key.take() {
@@ -179,8 +179,7 @@ impl Tree<'_> {
                     };
                     let key = node.locate(name.clone());
                     let repeated = pairs.iter().any(|(known, _)| {
-                        known.value == key.value
-                            && (known.line, known.column) >= place(&parent.node)
+                        known.value == key.value && (known.line, known.column) >= begin
                     });
                     if repeated {
                         let message = format!("`{}` stands here twice", key.value);

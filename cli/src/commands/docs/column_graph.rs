@@ -66,7 +66,8 @@ pub(super) fn draw(documentation: &Documentation, lineage: &Lineage, name: &str)
     // A table with many unused columns, such as an event's envelope, shows those that are used.
     let centre_columns: Vec<&str> = match name.starts_with("events.") {
         true => {
-            let used: BTreeSet<&str> = out.iter().map(|(source, _)| source.column.as_str()).collect();
+            let used: BTreeSet<&str> =
+                out.iter().map(|(source, _)| source.column.as_str()).collect();
             centre_columns.into_iter().filter(|column| used.contains(column)).collect()
         }
         false => centre_columns,
@@ -74,7 +75,9 @@ pub(super) fn draw(documentation: &Documentation, lineage: &Lineage, name: &str)
     let centre = Table::new(name, kind(name), centre_columns);
     let mut left = side(&before, kind, &centre, |table, column| {
         into.iter()
-            .filter(|(source, _)| source.table == table && column.is_none_or(|c| source.column == c))
+            .filter(|(source, _)| {
+                source.table == table && column.is_none_or(|c| source.column == c)
+            })
             .map(|(source, made)| (source.column.as_str(), made.column.as_str()))
             .collect()
     });
@@ -85,11 +88,9 @@ pub(super) fn draw(documentation: &Documentation, lineage: &Lineage, name: &str)
             .collect()
     });
     let mut centre = vec![centre];
-    let height = [&left, &centre, &right]
-        .iter()
-        .map(|tables| side_height(tables))
-        .fold(0.0, f64::max)
-        + 2.0 * MARGIN;
+    let height =
+        [&left, &centre, &right].iter().map(|tables| side_height(tables)).fold(0.0, f64::max)
+            + 2.0 * MARGIN;
     let mut at = MARGIN;
     for tables in [&mut left, &mut centre, &mut right] {
         if tables.is_empty() {
@@ -157,8 +158,10 @@ fn side<'a>(
         .map(|name| {
             let columns: BTreeSet<&str> =
                 links(name, None).into_iter().map(|(column, _)| column).collect();
-            let mut columns: Vec<(f64, &str)> =
-                columns.into_iter().map(|column| (place(&links(name, Some(column))), column)).collect();
+            let mut columns: Vec<(f64, &str)> = columns
+                .into_iter()
+                .map(|column| (place(&links(name, Some(column))), column))
+                .collect();
             columns.sort_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(right.1)));
             let columns = columns.into_iter().map(|(_, column)| column).collect();
             (place(&links(name, None)), Table::new(name, kind(name), columns))

@@ -102,9 +102,7 @@ pub(super) fn page(
 fn navigation(documentation: &Documentation, current: &str) -> String {
     let mut html = String::new();
     entry(&mut html, current, "index.html", "Overview");
-    for (layer, heading) in
-        [("mart", "Marts"), ("fact", "Facts"), ("dimension", "Dimensions")]
-    {
+    for (layer, heading) in [("mart", "Marts"), ("fact", "Facts"), ("dimension", "Dimensions")] {
         let mut models: Vec<&ModelDoc> =
             documentation.models.iter().filter(|model| model.layer == layer).collect();
         models.sort_by(|left, right| left.name.cmp(&right.name));
@@ -146,10 +144,7 @@ mod tests {
     fn nothing_of_the_text_becomes_html() {
         let text = "<script>alert(\"it's\")</script> & more";
         let escaped = escape(text);
-        assert_eq!(
-            escaped,
-            "&lt;script&gt;alert(&quot;it&#39;s&quot;)&lt;/script&gt; &amp; more"
-        );
+        assert_eq!(escaped, "&lt;script&gt;alert(&quot;it&#39;s&quot;)&lt;/script&gt; &amp; more");
         assert!(table_link("star.<b>").contains("&lt;b&gt;"));
     }
 

@@ -46,7 +46,12 @@ pub(super) fn search_index(documentation: &Documentation) -> Result<String, CliE
         add(&model.name, model.layer, page.clone(), model.description.as_deref());
         for column in &model.columns {
             let name = format!("{}.{}", model.name, column.name);
-            add(&name, "column", format!("{page}#c-{}", column.name), column.description.as_deref());
+            add(
+                &name,
+                "column",
+                format!("{page}#c-{}", column.name),
+                column.description.as_deref(),
+            );
         }
     }
     for event in &documentation.events {
@@ -54,7 +59,12 @@ pub(super) fn search_index(documentation: &Documentation) -> Result<String, CliE
         add(&event.name, "event", page.clone(), event.description.as_deref());
         for column in event.columns.iter().filter(|column| !column.in_envelope) {
             let name = format!("{}.{}", event.name, column.name);
-            add(&name, "property", format!("{page}#c-{}", column.name), column.description.as_deref());
+            add(
+                &name,
+                "property",
+                format!("{page}#c-{}", column.name),
+                column.description.as_deref(),
+            );
         }
     }
     for query in &documentation.queries {
@@ -129,9 +139,15 @@ fn model_page(documentation: &Documentation, lineage: &Lineage, model: &ModelDoc
     let drawn = column_graph::draw(documentation, lineage, &format!("star.{}", model.name));
     html.push_str(&lineage_section(&drawn));
     html.push_str(&columns_of_model(model));
-    html.push_str("<section><h2 id=\"neighbours\">Reads and is read by</h2>\n<div class=\"pair\">\n");
+    html.push_str(
+        "<section><h2 id=\"neighbours\">Reads and is read by</h2>\n<div class=\"pair\">\n",
+    );
     let _ = write!(html, "<div><h3>Reads</h3>{}</div>", tables(&model.upstream));
-    let _ = writeln!(html, "<div><h3>Is read by</h3>{}</div>\n</div></section>", readers(documentation, &model.downstream));
+    let _ = writeln!(
+        html,
+        "<div><h3>Is read by</h3>{}</div>\n</div></section>",
+        readers(documentation, &model.downstream)
+    );
     html.push_str(&parts::tests(&model.tests));
     html.push_str(&parts::checks(&model.checks));
     html.push_str(&sql_section(documentation, &model.sql));

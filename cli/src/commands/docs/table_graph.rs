@@ -19,8 +19,12 @@ const MARGIN: f64 = 8.0;
 
 /// Draws the tables from left to right.
 pub(super) fn draw(lineage: &Lineage) -> String {
-    let places: BTreeMap<&str, usize> =
-        lineage.nodes.iter().enumerate().map(|(index, node)| (node.table.as_str(), index)).collect();
+    let places: BTreeMap<&str, usize> = lineage
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(index, node)| (node.table.as_str(), index))
+        .collect();
     let edges: Vec<(usize, usize)> = lineage
         .edges
         .iter()

@@ -95,9 +95,10 @@ pub(super) fn comparable(watches: &[Watch], kept: &[&str]) -> (Vec<Watch>, Vec<W
         let mut columns = watch.used_columns.iter().chain(&watch.date_columns);
         columns.all(|column| kept.contains(&column.as_str()))
     };
-    let (others, comparable): (Vec<Watch>, Vec<Watch>) = watches.iter().cloned().partition(|watch| {
-        watches.iter().any(|other| other.consumer == watch.consumer && !is_kept(other))
-    });
+    let (others, comparable): (Vec<Watch>, Vec<Watch>) =
+        watches.iter().cloned().partition(|watch| {
+            watches.iter().any(|other| other.consumer == watch.consumer && !is_kept(other))
+        });
     (comparable, others)
 }
 
@@ -127,8 +128,11 @@ mod tests {
     }
 
     fn stored<'a>(columns: &[(&'a str, &'a str)]) -> Vec<Stored<'a>> {
-        let column =
-            |(name, declared): &(&'a str, &'a str)| Stored { name, declared, in_key: *name == "id" };
+        let column = |(name, declared): &(&'a str, &'a str)| Stored {
+            name,
+            declared,
+            in_key: *name == "id",
+        };
         columns.iter().map(column).collect()
     }
 

@@ -29,7 +29,8 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    Load, LoadMode, ModelProgress, RunRecord, StaleMark, TableDefinition, TableDifference, Warehouse,
+    Load, LoadMode, ModelProgress, RunRecord, StaleMark, TableDefinition, TableDifference,
+    Warehouse,
 };
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
 use crate::stores::postgres::PostgresDatabase;

@@ -17,7 +17,8 @@ use datafusion::catalog::TableProvider;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::{
-    Load, LoadMode, ModelProgress, RunRecord, StaleMark, TableDefinition, TableDifference, Warehouse,
+    Load, LoadMode, ModelProgress, RunRecord, StaleMark, TableDefinition, TableDifference,
+    Warehouse,
 };
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
 use crate::stores::sqlite::{SqliteDatabase, run_blocking};

@@ -76,7 +76,8 @@ impl<'a> Inputs<'a> {
             Value::List(items) => items.as_slice(),
             Value::Null => &[],
             _ => {
-                let message = format!("`{}` takes a list of rows, not {}", table.value, rows.kind());
+                let message =
+                    format!("`{}` takes a list of rows, not {}", table.value, rows.kind());
                 self.mistake_at(rows, message, "write each row as `- {column: value, …}`");
                 return;
             }
@@ -96,7 +97,9 @@ impl<'a> Inputs<'a> {
             Ok(rows) => {
                 self.given.events.insert(ENVELOPE_TABLE.to_owned(), rows);
             }
-            Err(error) => self.mistakes.push(Diagnostic::error(self.file.path(), error.to_string())),
+            Err(error) => {
+                self.mistakes.push(Diagnostic::error(self.file.path(), error.to_string()))
+            }
         }
         let days = self.changed_dates.take().unwrap_or_else(|| {
             let day = |row: &Row| match row.get(envelope::EVENT_DATE) {
@@ -161,7 +164,9 @@ impl<'a> Inputs<'a> {
         }
         let mut rows: Vec<(Row, &Node)> = Vec::new();
         for item in items {
-            let Some(mut row) = self.event(item, &contract.schema, Some(contract)) else { continue };
+            let Some(mut row) = self.event(item, &contract.schema, Some(contract)) else {
+                continue;
+            };
             fill_envelope(&mut row, self.events.len() as i64 + 1);
             self.events.push((event_type.to_owned(), row.clone()));
             rows.push((row, item));

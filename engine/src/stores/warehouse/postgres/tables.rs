@@ -8,8 +8,8 @@ use super::statements::{
     add_column, comment_column, comment_table, create_partition_index, create_table, date,
     declared_type, star,
 };
-use crate::stores::postgres::{Failure, quote};
 use crate::stores::postgres::values::Parameters;
+use crate::stores::postgres::{Failure, quote};
 use crate::stores::warehouse::difference::{Stored, difference};
 use crate::stores::warehouse::{TableDefinition, TableDifference};
 
@@ -127,12 +127,8 @@ pub(super) async fn estimate_rows(
     }
     let mut sql = format!("EXPLAIN SELECT FROM {}", star(&table.name));
     if let (Some(partition), Some((first, last))) = (&table.partition, days) {
-        let range = format!(
-            " WHERE {} BETWEEN {} AND {}",
-            quote(partition),
-            date(first),
-            date(last)
-        );
+        let range =
+            format!(" WHERE {} BETWEEN {} AND {}", quote(partition), date(first), date(last));
         sql.push_str(&range);
     }
     let lines = client.query(&sql, &[]).await?;

@@ -157,8 +157,7 @@ fn publish(
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     check_fence(&transaction, publication)?;
     let existing = existing_columns(&transaction, &table.name)?;
-    let recreate =
-        publication.mode == LoadMode::ReplaceAll && !has_same_columns(table, &existing);
+    let recreate = publication.mode == LoadMode::ReplaceAll && !has_same_columns(table, &existing);
     if let LoadMode::ReplacePartitions(days) = &publication.mode {
         transaction.execute_batch("CREATE TEMP TABLE replaced (day DATE PRIMARY KEY)")?;
         let mut insert = transaction.prepare("INSERT INTO temp.replaced VALUES (?1)")?;
@@ -209,7 +208,12 @@ fn publish_recreated(
     let kept = kept_columns(table, difference).unwrap_or_default();
     let (same, others) = comparable(&publication.watches, &kept);
     let old = TableDefinition {
-        columns: table.columns.iter().filter(|c| kept.contains(&c.name.as_str())).cloned().collect(),
+        columns: table
+            .columns
+            .iter()
+            .filter(|c| kept.contains(&c.name.as_str()))
+            .cloned()
+            .collect(),
         partition: table.partition.clone().filter(|day| kept.contains(&day.as_str())),
         ..table.clone()
     };

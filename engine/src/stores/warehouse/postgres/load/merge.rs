@@ -59,7 +59,12 @@ async fn merge_recreated(
     let kept = kept_columns(table, difference).unwrap_or_default();
     let (same, others) = comparable(&publication.watches, &kept);
     let old = TableDefinition {
-        columns: table.columns.iter().filter(|c| kept.contains(&c.name.as_str())).cloned().collect(),
+        columns: table
+            .columns
+            .iter()
+            .filter(|c| kept.contains(&c.name.as_str()))
+            .cloned()
+            .collect(),
         partition: table.partition.clone().filter(|day| kept.contains(&day.as_str())),
         ..table.clone()
     };
