@@ -18,6 +18,8 @@ mod random;
 #[path = "support/sandbox.rs"]
 mod sandbox;
 
+#[path = "end_to_end/arcade.rs"]
+mod arcade;
 #[path = "end_to_end/archive.rs"]
 mod archive;
 #[path = "end_to_end/archive_backups.rs"]
