@@ -80,7 +80,7 @@ pub(super) fn page(
 <header class="top">
 <a class="brand" href="index.html">{site}</a>
 <div class="search" role="search">
-<input id="search" type="search" placeholder="Search tables and columns" autocomplete="off" spellcheck="false"
+<input id="search" type="search" placeholder="Search" autocomplete="off" spellcheck="false"
  aria-label="Search tables, columns and queries" role="combobox" aria-expanded="false" aria-controls="results" aria-autocomplete="list">
 <ul id="results" role="listbox" aria-label="Results" hidden></ul>
 </div>

@@ -13,7 +13,7 @@ const CHARACTER: f64 = 7.3;
 /// Height of a node.
 const HEIGHT: f64 = 28.0;
 /// Room between the ranks.
-const BETWEEN: f64 = 84.0;
+const BETWEEN: f64 = 64.0;
 /// Room around the drawing.
 const MARGIN: f64 = 8.0;
 

@@ -178,7 +178,7 @@ fn links(columns: &[ColumnRef]) -> String {
     }
     let (first, rest) = all.split_at(MOST_SOURCES);
     format!(
-        "{}, <details class=\"more\"><summary>{} more</summary>{}</details>",
+        "{} <details class=\"more\"><summary>{} more</summary>{}</details>",
         first.join(", "),
         rest.len(),
         rest.join(", ")
