@@ -68,7 +68,7 @@ fn comments_and_layout_change_nothing() {
         "FROM events.ad_impression",
         "FROM\n    events.ad_impression -- all of them",
     );
-    edit(&project, file, "coalesce(platform, 'unknown')   AS", "COALESCE(platform,'unknown') as");
+    edit(&project, file, "coalesce(platform, 'unknown')   AS", "coalesce(platform,'unknown') AS");
     for (name, model) in plan(&sandbox) {
         assert_eq!(model["changes"], false, "{name}: {model:#}");
     }
