@@ -6,6 +6,7 @@
 //! read the ledger up to the same commit.
 
 pub mod execute;
+pub mod outlook;
 pub mod plan;
 mod record;
 pub mod run;

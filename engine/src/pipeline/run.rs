@@ -84,17 +84,6 @@ impl RunReport {
 pub type Observer = Arc<dyn Fn(&ModelReport) + Send + Sync>;
 
 impl Engine {
-    /// What a run would do, in the order in which it would.
-    pub async fn plan(&self, options: &RunOptions) -> Result<Vec<ModelPlan>, PipelineError> {
-        let selected = select_models(&self.project, &options.select)?;
-        let situation = Situation::read(self, None).await?;
-        let mut plans = Vec::new();
-        for model in self.project.models.iter().filter(|model| selected.contains(model.name())) {
-            plans.push(plan_model(self, model, options, &situation).await?);
-        }
-        Ok(plans)
-    }
-
     /// Brings the selected models up to date. A model that fails does not keep others from being
     /// loaded, except those that read it.
     pub async fn run(
