@@ -4,6 +4,7 @@ pub mod archive;
 pub mod catalog;
 pub mod clock;
 pub mod failpoint;
+pub mod freshness;
 pub mod functions;
 pub mod models;
 pub mod pipeline;

@@ -251,6 +251,14 @@ impl Engine {
         None
     }
 
+    /// How far each model is.
+    ///
+    /// # Errors
+    /// When the ledger or the warehouse does not answer.
+    pub async fn model_statuses(&self) -> Result<Vec<ModelStatus>, PipelineError> {
+        self.model_states(self.stores.ledger.latest_sequence().await?).await
+    }
+
     pub(crate) async fn model_states(
         &self,
         latest: i64,

@@ -26,6 +26,7 @@
 //! | `combine` | per column, what `upsert` makes of the stored and the new value: see [`CombineRule`] |
 //! | `partition` | the date column that the table is rebuilt by |
 //! | `lookback`, `lookahead` | days of events before and after a partition's own day that its rows are made of |
+//! | `title`, `chart` | how people see the table: see [`chart`] |
 //! | `@column` | what a column of the result means |
 //!
 //! A line is a setting when its first word is followed by `:` and is the name of a setting (in
@@ -38,12 +39,14 @@
 use super::diagnostic::Diagnostic;
 use super::source::SourceFile;
 
+pub mod chart;
 mod comment_lines;
 mod model;
 mod query;
 mod values;
 
 pub use super::source::Located;
+pub use chart::{Chart, ChartKind};
 pub use query::{CheckHeader, QueryHeader, QueryParameter, parse_check_header, parse_query_header};
 
 /// How the rows that a model yields get into its table.
@@ -120,6 +123,10 @@ pub struct ColumnDescription {
 pub struct ModelHeader {
     /// First paragraph of the header, on one line.
     pub description: Option<String>,
+    /// Short name for people.
+    pub title: Option<String>,
+    /// How its rows are drawn. Located at the kind.
+    pub chart: Option<Located<Chart>>,
     /// How the model is loaded. A kind that follows from the key or the partition has the place
     /// of that setting; `None` leaves the kind to the planner.
     pub load: Option<Located<LoadKind>>,

@@ -1,7 +1,7 @@
 //! The settings of a model's header, and what contradicts what.
 
 use super::comment_lines::{Grammar, Setting, read_header};
-use super::values;
+use super::{chart, values};
 use super::{ColumnDescription, LoadKind, ModelHeader};
 use crate::project::diagnostic::Diagnostic;
 use crate::project::source::{Located, SourceFile};
@@ -13,7 +13,16 @@ const USE_PARTITION: &str = "write `partition: …` with the name of a date colu
 /// The settings of models. Names of dbt and SQLMesh that are also everyday words (`name`, `tags`,
 /// `grain`) are left out: they would make errors of prose.
 const GRAMMAR: Grammar = Grammar {
-    settings: &["load", "key", "combine", "partition", "lookback", "lookahead"],
+    settings: &[
+        "load",
+        "key",
+        "combine",
+        "partition",
+        "lookback",
+        "lookahead",
+        "title",
+        "chart",
+    ],
     foreign: &[
         ("cron", "", "the schedule stands in questlake.toml"),
         ("dist_key", "", "remove it: tables are not distributed"),
@@ -82,6 +91,8 @@ pub(super) fn parse(file: &SourceFile) -> (ModelHeader, Vec<Diagnostic>) {
                 window_settings.push(setting.name.clone());
                 header.lookahead_days = read_days(file, setting, &mut diagnostics);
             }
+            "title" => header.title = Some(values::text(setting)),
+            "chart" => header.chart = chart::read(file, setting, &mut diagnostics),
             _ => read_column_description(file, setting, &mut header, &mut diagnostics),
         }
     }

@@ -4,7 +4,7 @@ use super::values::Parameters;
 use super::{Failure, OWN_SCHEMA, Session};
 
 /// Version of the tables below. A change of them raises it and adds a step from the version before.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 /// Oldest server that is known to do.
 const LEAST_SERVER: i32 = 140_000;
@@ -12,6 +12,10 @@ const LEAST_SERVER: i32 = 140_000;
 const SCHEMAS: &str = include_str!("schemas.sql");
 const LEDGER: &str = include_str!("../ledger/postgres/schema.sql");
 const PIPELINE: &str = include_str!("../warehouse/postgres/schema.sql");
+const KEYS: &str = include_str!("../keys/postgres/schema.sql");
+
+/// What each version has added to the one before, from the second on.
+const STEPS: &[&str] = &[KEYS];
 
 /// Only one process at a time makes tables. An advisory lock of this number, to the transaction's end.
 const INSTALL_LOCK: i64 = 0x7175_6573_746c_616b;
@@ -84,13 +88,21 @@ async fn make(session: &Session) -> Result<(), Failure> {
     let parameters: &Parameters<'_> = &[&INSTALL_LOCK];
     session.execute("SELECT pg_advisory_xact_lock($1)", parameters).await?;
     // Another process may have been faster.
-    if installed_version(session).await?.is_some() {
-        return Ok(());
+    let installed = installed_version(session).await?;
+    if installed.is_none() {
+        for script in [SCHEMAS, LEDGER, PIPELINE] {
+            session.batch_execute(script).await?;
+        }
     }
-    for script in [SCHEMAS, LEDGER, PIPELINE] {
-        session.batch_execute(script).await?;
+    let steps_done = usize::try_from(installed.unwrap_or(1) - 1).unwrap_or(0);
+    for step in STEPS.iter().skip(steps_done) {
+        session.batch_execute(step).await?;
     }
     let parameters: &Parameters<'_> = &[&VERSION];
-    session.execute("INSERT INTO questlake.installation (version) VALUES ($1)", parameters).await?;
+    let record = match installed {
+        None => "INSERT INTO questlake.installation (version) VALUES ($1)",
+        Some(_) => "UPDATE questlake.installation SET version = $1",
+    };
+    session.execute(record, parameters).await?;
     Ok(())
 }
