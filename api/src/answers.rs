@@ -12,27 +12,27 @@
 //! A computation belongs to nobody: it ends, and is kept, even if whoever asked first has gone. Answers
 //! that are too large to be kept are sent as they come, to one caller each.
 
+mod computation;
+mod ready;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
 use bytes::{Bytes, BytesMut};
-use futures::stream;
-use questlake_engine::freshness::AnswerFreshness;
 use questlake_engine::settings::ByteSize;
 use questlake_engine::stores::cache::Cache;
-use sha2::{Digest, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::{Semaphore, oneshot, watch};
 
-use crate::negotiate::Format;
 use crate::problem::Problem;
-use crate::text::rfc3339;
+use computation::{Collected, Computation};
+pub(crate) use computation::{Part, Parts};
+pub(crate) use ready::{Question, Ready};
+use ready::{answer_headers, etag, matches, ready, unchanged, with_body};
 
 /// Largest answer that is kept.
 const LARGEST_KEPT: usize = 2 << 20;
@@ -40,86 +40,8 @@ const LARGEST_KEPT: usize = 2 << 20;
 /// How long an answer is kept: the version keeps it right, this keeps the cache small.
 const KEPT_FOR: Duration = Duration::from_secs(3600);
 
-/// Parts that may wait for the one who sends them on.
-const QUEUED_PARTS: usize = 4;
-
 /// Bytes that an answer takes in this process beside its key and body, roughly.
 const ENTRY_BYTES: usize = 600;
-
-pub(crate) const DATA_VERSION: HeaderName = HeaderName::from_static("questlake-data-version");
-pub(crate) const DATA_THROUGH: HeaderName = HeaderName::from_static("questlake-data-through");
-
-/// A part of an answer.
-#[derive(Debug)]
-pub(crate) enum Part {
-    Bytes(Bytes),
-    /// The last part: as it is for the one who has caused the computation, and for all others.
-    End {
-        first: Bytes,
-        again: Bytes,
-    },
-}
-
-/// Takes the parts of an answer.
-#[derive(Debug)]
-pub(crate) struct Parts(mpsc::Sender<Part>);
-
-impl Parts {
-    /// Hands a part on. Returns whether somebody still wants the answer.
-    pub(crate) async fn send(&self, part: Part) -> bool {
-        self.0.send(part).await.is_ok()
-    }
-}
-
-/// What was asked.
-#[derive(Debug, Clone)]
-pub(crate) struct Question {
-    /// All that the answer follows from but the data, in one spelling.
-    pub(crate) text: String,
-    pub(crate) freshness: AnswerFreshness,
-    pub(crate) format: Format,
-    /// Name of the file if the answer is to be saved as one.
-    pub(crate) file_name: Option<String>,
-    /// Whether the same question has the same answer until the data changes.
-    pub(crate) reproducible: bool,
-}
-
-impl Question {
-    /// The key in the cache.
-    fn key(&self) -> String {
-        let hash = Sha256::digest(self.text.as_bytes());
-        let mut key = format!("api:1:{:016x}:{}:", self.freshness.version, self.format.name());
-        for byte in hash {
-            key.push_str(&format!("{byte:02x}"));
-        }
-        key
-    }
-}
-
-/// An answer that is ready to be sent.
-#[derive(Debug)]
-pub(crate) struct Ready {
-    version: u64,
-    etag: HeaderValue,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl Ready {
-    /// The data that it was made of.
-    pub(crate) fn version(&self) -> u64 {
-        self.version
-    }
-
-    pub(crate) fn response(&self, request: &HeaderMap) -> Response {
-        if matches(request, &self.etag) {
-            return unchanged(&self.etag, &self.headers);
-        }
-        let mut response = Response::new(Body::from(self.body.clone()));
-        *response.headers_mut() = self.headers.clone();
-        response
-    }
-}
 
 /// How a computation ended, for those who wait.
 #[derive(Clone)]
@@ -374,174 +296,9 @@ impl Drop for Lead {
     }
 }
 
-/// An answer that is being made.
-struct Computation {
-    parts: mpsc::Receiver<Part>,
-    work: JoinHandle<Result<(), Problem>>,
-    turn: Turn,
-}
-
-/// The turn of a computation, while it has one.
-type Turn = Arc<Mutex<Option<OwnedSemaphorePermit>>>;
-
-fn set_turn(turn: &Turn, permit: Option<OwnedSemaphorePermit>) {
-    *turn.lock().unwrap_or_else(PoisonError::into_inner) = permit;
-}
-
-/// What was collected of it.
-enum Collected {
-    /// All.
-    Whole { body: BytesMut, first: Bytes, again: Bytes },
-    /// So much that it is not kept.
-    Part(BytesMut),
-}
-
-impl Computation {
-    fn start<Work>(
-        answers: &Arc<Answers>,
-        compute: impl FnOnce(Parts) -> Work + Send + 'static,
-    ) -> Self
-    where
-        Work: Future<Output = Result<(), Problem>> + Send + 'static,
-    {
-        let (sender, parts) = mpsc::channel(QUEUED_PARTS);
-        let answers = Arc::clone(answers);
-        let turn = Turn::default();
-        let own_turn = Arc::clone(&turn);
-        let work = tokio::spawn(async move {
-            // Never closed.
-            set_turn(&own_turn, Arc::clone(&answers.turns).acquire_owned().await.ok());
-            count(&answers.counters.computed);
-            let result = compute(Parts(sender)).await;
-            set_turn(&own_turn, None);
-            result
-        });
-        Self { parts, work, turn }
-    }
-
-    /// Collects parts until the answer is whole or too large to be kept.
-    async fn collect(&mut self) -> Result<Collected, Problem> {
-        let mut body = BytesMut::new();
-        while let Some(part) = self.parts.recv().await {
-            match part {
-                Part::Bytes(bytes) => body.extend_from_slice(&bytes),
-                Part::End { first, again } => {
-                    return Ok(Collected::Whole { body, first, again });
-                }
-            }
-            if body.len() > LARGEST_KEPT {
-                return Ok(Collected::Part(body));
-            }
-        }
-        Err(self.failure().await)
-    }
-
-    /// Why there was no end.
-    async fn failure(&mut self) -> Problem {
-        match (&mut self.work).await {
-            Ok(Err(problem)) => problem,
-            Ok(Ok(())) => Problem::unavailable("the computation ended too early"),
-            Err(error) => Problem::internal(&error),
-        }
-    }
-
-    /// The rest of the answer as it comes. What fails then breaks the connection: a part must not pass
-    /// for the whole.
-    fn stream(self, begun: BytesMut) -> Body {
-        // From here on its caller's pace is its own, which nobody else waits for.
-        set_turn(&self.turn, None);
-        let rest = stream::unfold(Some(self), |computation| async move {
-            let mut computation = computation?;
-            match computation.parts.recv().await {
-                Some(Part::Bytes(bytes)) => Some((Ok(bytes), Some(computation))),
-                Some(Part::End { first, .. }) => Some((Ok(first), None)),
-                None => {
-                    let problem = computation.failure().await;
-                    tracing::warn!("an answer was broken off: {}", problem.detail);
-                    Some((Err(std::io::Error::other(problem.detail)), None))
-                }
-            }
-        });
-        let begun = stream::once(async move { Ok::<_, std::io::Error>(begun.freeze()) });
-        Body::from_stream(futures::StreamExt::chain(begun, rest))
-    }
-}
-
-impl Drop for Computation {
-    fn drop(&mut self) {
-        // What nobody takes is not computed; what has ended does not mind.
-        self.work.abort();
-        set_turn(&self.turn, None);
-    }
-}
-
 fn joined(mut body: BytesMut, end: &Bytes) -> Bytes {
     body.extend_from_slice(end);
     body.freeze()
-}
-
-fn with_body(headers: HeaderMap, body: impl Into<Body>) -> Response {
-    let mut response = Response::new(body.into());
-    *response.headers_mut() = headers;
-    response
-}
-
-fn ready(question: &Question, etag: HeaderValue, body: Bytes) -> Ready {
-    let headers = answer_headers(question, &etag);
-    Ready { version: question.freshness.version, etag, headers, body }
-}
-
-fn answer_headers(question: &Question, etag: &HeaderValue) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(8);
-    let media_type = HeaderValue::from_static(question.format.media_type());
-    headers.insert(header::CONTENT_TYPE, media_type);
-    headers.insert(header::ETAG, etag.clone());
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    headers.insert(header::VARY, HeaderValue::from_static("accept, authorization, x-api-key"));
-    let version = format!("{:016x}", question.freshness.version);
-    headers.extend(HeaderValue::try_from(version).ok().map(|value| (DATA_VERSION, value)));
-    let through = question.freshness.data_through.map(rfc3339);
-    let through = through.and_then(|text| HeaderValue::try_from(text).ok());
-    headers.extend(through.map(|value| (DATA_THROUGH, value)));
-    let name = question.file_name.as_ref();
-    let disposition = name.map(|name| format!("attachment; filename=\"{name}\""));
-    let disposition = disposition.and_then(|text| HeaderValue::try_from(text).ok());
-    headers.extend(disposition.map(|value| (header::CONTENT_DISPOSITION, value)));
-    headers
-}
-
-/// Weak, because the bytes also say when the answer was made.
-fn etag(question: &Question) -> HeaderValue {
-    let hash = Sha256::digest(question.key().as_bytes());
-    let mut text = String::from("W/\"");
-    for byte in hash.iter().take(16) {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text.push('"');
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("W/\"\""))
-}
-
-/// Whether the caller has this answer.
-fn matches(request: &HeaderMap, etag: &HeaderValue) -> bool {
-    let opaque = |text: &str| text.trim().trim_start_matches("W/").to_owned();
-    let Ok(own) = etag.to_str().map(opaque) else { return false };
-    request.get_all(header::IF_NONE_MATCH).iter().any(|value| {
-        value.to_str().is_ok_and(|list| {
-            list.split(',').any(|known| known.trim() == "*" || opaque(known) == own)
-        })
-    })
-}
-
-fn unchanged(etag: &HeaderValue, headers: &HeaderMap) -> Response {
-    let mut response = StatusCode::NOT_MODIFIED.into_response();
-    let kept = [header::CACHE_CONTROL, header::VARY, DATA_VERSION, DATA_THROUGH];
-    for name in kept {
-        if let Some(value) = headers.get(&name) {
-            response.headers_mut().insert(name, value.clone());
-        }
-    }
-    response.headers_mut().insert(header::ETAG, etag.clone());
-    response
 }
 
 #[cfg(test)]

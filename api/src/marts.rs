@@ -59,7 +59,8 @@ pub(crate) async fn list(
     request: Request,
 ) -> Result<Response, Problem> {
     let marts =
-        describe(&api, &request, |model| model.source.layer == Layer::Mart, "marts").await?;
+        describe(&api, request.uri().query(), |model| model.source.layer == Layer::Mart, "marts")
+            .await?;
     json(&MartList { marts: Some(marts.0), tables: None, data_version: marts.1 })
 }
 
@@ -68,17 +69,17 @@ pub(crate) async fn list_tables(
     State(api): State<Arc<Api>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let tables = describe(&api, &request, |_| true, "tables").await?;
+    let tables = describe(&api, request.uri().query(), |_| true, "tables").await?;
     json(&MartList { marts: None, tables: Some(tables.0), data_version: tables.1 })
 }
 
 async fn describe(
     api: &Api,
-    request: &Request,
+    query: Option<&str>,
     wanted: impl Fn(&Model) -> bool,
     folder: &str,
 ) -> Result<(Vec<MartInfo>, String), Problem> {
-    Parameters::new(request.uri().query().unwrap_or_default()).finish()?;
+    Parameters::new(query.unwrap_or_default()).finish()?;
     let freshness = api.freshness.get().await?;
     let models = api.engine.project.models.iter().filter(|model| wanted(model));
     let infos = models

@@ -79,11 +79,6 @@ impl<T: Send + Sync + 'static> Remembered<T> {
         }
     }
 
-    /// Forgets the value: the next one who wants it reads it.
-    pub(crate) fn forget(&self) {
-        *self.latest.write().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
     async fn read_now(&self) -> Result<Arc<T>, Problem> {
         // Its age counts from before it was read.
         let begun = Instant::now();
@@ -122,8 +117,6 @@ mod tests {
         let values = join_all((0..100).map(|_| remembered.get())).await;
         assert!(values.iter().all(|value| **value.as_ref().unwrap() == 0));
         assert_eq!(reads.load(Ordering::SeqCst), 1);
-        remembered.forget();
-        assert_eq!(*remembered.get().await.unwrap(), 1);
     }
 
     #[tokio::test]

@@ -1,9 +1,14 @@
-use axum::body::to_bytes;
-use futures::future::join_all;
-use questlake_engine::stores::cache::memory::MemoryCache;
 use std::sync::atomic::AtomicUsize;
 
+use axum::body::to_bytes;
+use axum::http::StatusCode;
+use futures::future::join_all;
+use questlake_engine::freshness::AnswerFreshness;
+use questlake_engine::stores::cache::memory::MemoryCache;
+
+use super::ready::DATA_THROUGH;
 use super::*;
+use crate::negotiate::Format;
 use crate::problem::Kind;
 
 fn answers() -> Arc<Answers> {

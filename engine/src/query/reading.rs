@@ -132,7 +132,8 @@ fn logical_plan(
     source: Arc<dyn TableSource>,
     reading: &Reading,
 ) -> datafusion::common::Result<LogicalPlan> {
-    let mut plan = LogicalPlanBuilder::scan(TableReference::bare(table.name.as_str()), source, None)?;
+    let mut plan =
+        LogicalPlanBuilder::scan(TableReference::bare(table.name.as_str()), source, None)?;
     let conditions = reading.conditions.iter().map(condition);
     let behind = reading.after.as_ref().and_then(|values| behind(table, &reading.order, values));
     for condition in conditions.chain(behind) {
@@ -142,11 +143,8 @@ fn logical_plan(
         plan = plan.project(reading.columns.iter().map(|name| column(name)))?.distinct()?;
     }
     if !reading.order.is_empty() {
-        let order: Vec<SortExpr> = reading
-            .order
-            .iter()
-            .map(|by| column(&by.column).sort(!by.descending, false))
-            .collect();
+        let order: Vec<SortExpr> =
+            reading.order.iter().map(|by| column(&by.column).sort(!by.descending, false)).collect();
         plan = plan.sort(order)?;
     }
     if reading.skip > 0 || reading.limit.is_some() {
@@ -312,9 +310,8 @@ mod tests {
         let mut found = Vec::new();
         for batch in batches {
             for row in 0..batch.num_rows() {
-                let value = |column: usize| {
-                    ScalarValue::try_from_array(batch.column(column), row).unwrap()
-                };
+                let value =
+                    |column: usize| ScalarValue::try_from_array(batch.column(column), row).unwrap();
                 let number = |value| match value {
                     ScalarValue::Int64(number) => number,
                     other => panic!("{other:?}"),

@@ -130,9 +130,9 @@ fn check_chart(query: &SavedQuery) -> Vec<Diagnostic> {
 /// themselves.
 fn is_reproducible(statement: &PreparedStatement, plan: &LogicalPlan) -> bool {
     let of_itself = |table: &str| {
-        [HOT, META, "information_schema"].iter().any(|schema| {
-            table.split('.').rev().nth(1).is_some_and(|written| written == *schema)
-        })
+        [HOT, META, "information_schema"]
+            .iter()
+            .any(|schema| table.split('.').rev().nth(1).is_some_and(|written| written == *schema))
     };
     if statement.is_explain() || statement.tables.iter().any(|table| of_itself(&table.value)) {
         return false;

@@ -1,8 +1,8 @@
 //! The settings of a model's header, and what contradicts what.
 
 use super::comment_lines::{Grammar, Setting, read_header};
-use super::{chart, values};
 use super::{ColumnDescription, LoadKind, ModelHeader};
+use super::{chart, values};
 use crate::project::diagnostic::Diagnostic;
 use crate::project::source::{Located, SourceFile};
 
@@ -13,16 +13,7 @@ const USE_PARTITION: &str = "write `partition: …` with the name of a date colu
 /// The settings of models. Names of dbt and SQLMesh that are also everyday words (`name`, `tags`,
 /// `grain`) are left out: they would make errors of prose.
 const GRAMMAR: Grammar = Grammar {
-    settings: &[
-        "load",
-        "key",
-        "combine",
-        "partition",
-        "lookback",
-        "lookahead",
-        "title",
-        "chart",
-    ],
+    settings: &["load", "key", "combine", "partition", "lookback", "lookahead", "title", "chart"],
     foreign: &[
         ("cron", "", "the schedule stands in questlake.toml"),
         ("dist_key", "", "remove it: tables are not distributed"),

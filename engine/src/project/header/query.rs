@@ -10,9 +10,9 @@
 //! SELECT …
 //! ```
 
+use super::chart::Chart;
 use super::comment_lines::{Fragment, Grammar, Setting, read_header};
 use super::{chart, values};
-use super::chart::Chart;
 use crate::project::contract::ColumnType;
 use crate::project::contract_parser::parse_type_text;
 use crate::project::diagnostic::{Diagnostic, Severity, nearest};
