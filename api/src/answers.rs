@@ -76,7 +76,8 @@ fn count(counter: &AtomicU64) {
 
 /// The answers of one process.
 pub(crate) struct Answers {
-    near: moka::sync::Cache<String, Arc<Ready>>,
+    /// Absent where nothing is to be kept.
+    near: Option<moka::sync::Cache<String, Arc<Ready>>>,
     cache: Arc<dyn Cache>,
     under_way: Mutex<HashMap<String, watch::Receiver<Outcome>>>,
     turns: Arc<Semaphore>,
@@ -96,7 +97,7 @@ impl Answers {
             .time_to_live(KEPT_FOR)
             .build();
         Self {
-            near,
+            near: (limit.bytes() > 0).then_some(near),
             cache,
             under_way: Mutex::default(),
             turns: Arc::new(Semaphore::new(computations.max(1))),
@@ -107,7 +108,7 @@ impl Answers {
     /// An answer to a request that was written exactly like this before. Whether its data is still that
     /// of now is for the caller to compare.
     pub(crate) fn near(&self, request: &str) -> Option<Arc<Ready>> {
-        self.near.get(request)
+        self.near.as_ref()?.get(request)
     }
 
     pub(crate) fn count_near_hit(&self) {
@@ -136,7 +137,8 @@ impl Answers {
         let key = question.key();
         if let Some(body) = self.cache.get(&key).await {
             count(&self.counters.hits);
-            let ready = self.keep_near(request, ready(&question, etag, body));
+            let ready = Arc::new(ready(&question, etag, body));
+            self.keep_near(request, &ready);
             return Ok(ready.response(headers));
         }
         match self.join(&key) {
@@ -144,9 +146,7 @@ impl Answers {
                 count(&self.counters.shared);
                 match wait(others).await {
                     Outcome::Ready(ready) => {
-                        if let Some(request) = request {
-                            self.near.insert(request, Arc::clone(&ready));
-                        }
+                        self.keep_near(request, &ready);
                         Ok(ready.response(headers))
                     }
                     Outcome::Failed(problem) => Err((*problem).clone()),
@@ -207,12 +207,10 @@ impl Answers {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep_near(&self, request: Option<String>, ready: Ready) -> Arc<Ready> {
-        let ready = Arc::new(ready);
-        if let Some(request) = request {
-            self.near.insert(request, Arc::clone(&ready));
+    fn keep_near(&self, request: Option<String>, ready: &Arc<Ready>) {
+        if let (Some(near), Some(request)) = (&self.near, request) {
+            near.insert(request, Arc::clone(ready));
         }
-        ready
     }
 }
 
@@ -267,8 +265,8 @@ impl Lead {
                 self.answers.cache.set(&self.key, kept.clone(), KEPT_FOR).await;
                 // The cache may have a copy of its own: then that one is shared.
                 let shared = self.answers.cache.get(&self.key).await.unwrap_or(kept);
-                let ready = ready(&self.question, self.etag.clone(), shared);
-                let ready = self.answers.keep_near(self.request.take(), ready);
+                let ready = Arc::new(ready(&self.question, self.etag.clone(), shared));
+                self.answers.keep_near(self.request.take(), &ready);
                 let headers = answer_headers(&self.question, &self.etag);
                 let response = with_body(headers, joined(body, &first));
                 self.end(Ok(response), Outcome::Ready(ready));

@@ -1,11 +1,34 @@
 //! Bodies of requests that are not events.
 
+use std::time::Duration;
+
+use axum::body::BodyDataStream;
 use axum::extract::Request;
 use axum::http::header;
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
 use crate::problem::{Kind, Mistake, Problem};
+
+/// Most bytes of a body that is too long that are read after the bound: a client that still writes when
+/// the answer comes and the connection is closed does not see it.
+const DRAIN_BYTES: usize = 8 << 20;
+
+/// Longest time for it.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+async fn drain(pieces: &mut BodyDataStream) {
+    let reading = async {
+        let mut left = DRAIN_BYTES;
+        while let Some(Ok(piece)) = pieces.next().await {
+            if piece.len() > left {
+                break;
+            }
+            left -= piece.len();
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN_TIME, reading).await;
+}
 
 /// Reads a JSON body of at most `limit` bytes.
 pub(crate) async fn json<T: DeserializeOwned>(
@@ -35,6 +58,7 @@ pub(crate) async fn json<T: DeserializeOwned>(
             Problem::new(Kind::InvalidBody, "the body could not be read to its end")
         })?;
         if body.len() + piece.len() > limit {
+            drain(&mut pieces).await;
             return Err(too_large());
         }
         body.extend_from_slice(&piece);

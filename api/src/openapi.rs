@@ -233,6 +233,15 @@ fn schema_of(data_type: &DataType) -> Value {
     }
 }
 
+/// A parameter that is a list of these words, separated by commas.
+fn list_of(about: &Parameter, words: Value) -> Value {
+    let mut list = parameter(about);
+    list["schema"] = json!({"type": "array", "items": {"enum": words}, "uniqueItems": true});
+    list["style"] = json!("form");
+    list["explode"] = json!(false);
+    list
+}
+
 fn mart_operation(model: &Model) -> Value {
     let mut parameters = Vec::new();
     if let Some(day) = day_column(model) {
@@ -263,7 +272,13 @@ fn mart_operation(model: &Model) -> Value {
             "explode": true,
         }));
     }
-    parameters.extend([COLUMNS, ORDER, LIMIT, CURSOR, FORMAT].iter().map(parameter));
+    let names: Vec<&str> = model.table.columns.iter().map(|column| column.name.as_str()).collect();
+    let descending = names.iter().map(|name| format!("-{name}"));
+    let orders: Vec<String> =
+        names.iter().map(|name| (*name).to_owned()).chain(descending).collect();
+    parameters.push(list_of(&COLUMNS, json!(names)));
+    parameters.push(list_of(&ORDER, json!(orders)));
+    parameters.extend([LIMIT, CURSOR, FORMAT].iter().map(parameter));
     json!({
         "operationId": format!("mart_{}", model.name()),
         "summary": model.title(),

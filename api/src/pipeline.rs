@@ -288,8 +288,13 @@ pub(crate) async fn lineage(
         }
         for (column, lineage) in model.table.columns.iter().zip(&model.lineage) {
             for source in &lineage.sources {
+                let from_table = qualified(short_name(&source.table));
+                // `run.changed_dates` is no table that anybody sees.
+                if !nodes.iter().any(|node| node.id == from_table) {
+                    continue;
+                }
                 column_edges.push(ColumnEdge {
-                    from_table: qualified(short_name(&source.table)),
+                    from_table,
                     from_column: source.column.clone(),
                     to_table: id.clone(),
                     to_column: column.name.clone(),
