@@ -1,7 +1,7 @@
 //! The API over the binary: rows, formats, paging, caching, mistakes.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Barrier, OnceLock};
+use std::sync::{Arc, Barrier, Mutex, PoisonError, Weak};
 
 use serde_json::{Value, json};
 use ureq::Agent;
@@ -12,32 +12,41 @@ use crate::dataset::Dataset;
 use crate::inspect::number;
 use crate::sandbox::{Sandbox, wait_for};
 
-/// An installation with a few days of a small game, loaded. The tests only read it.
-fn loaded() -> &'static Sandbox {
-    static LOADED: OnceLock<Sandbox> = OnceLock::new();
-    LOADED.get_or_init(|| Sandbox::copy_of(pristine()))
+/// An installation with a few days of a small game, loaded, which nobody opens: it is copied. It goes
+/// with the last test that has it.
+fn prepared() -> Arc<Sandbox> {
+    static PREPARED: Mutex<Weak<Sandbox>> = Mutex::new(Weak::new());
+    let mut prepared = PREPARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(sandbox) = prepared.upgrade() {
+        return sandbox;
+    }
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("events.ndjson", Dataset::simulate(150, 12, 5).bytes());
+    sandbox.ingest(&[&file]);
+    sandbox.etl();
+    let sandbox = Arc::new(sandbox);
+    *prepared = Arc::downgrade(&sandbox);
+    sandbox
 }
 
-/// The same, which nobody opens, so that it can be copied.
-fn pristine() -> &'static Sandbox {
-    static LOADED: OnceLock<Sandbox> = OnceLock::new();
-    LOADED.get_or_init(|| {
-        let sandbox = Sandbox::new();
-        let file = sandbox.write("events.ndjson", Dataset::simulate(150, 12, 5).bytes());
-        sandbox.ingest(&[&file]);
-        sandbox.etl();
-        sandbox
-    })
-}
-
+/// A client of a server over a copy of that installation.
 struct Client {
     server: Server,
     agent: Agent,
+    sandbox: Sandbox,
+    _prepared: Arc<Sandbox>,
 }
 
 impl Client {
-    fn new(sandbox: &Sandbox) -> Self {
-        Self { server: Server::start(sandbox, &[]), agent: agent() }
+    fn new() -> Self {
+        Self::with_variables(&[])
+    }
+
+    fn with_variables(variables: &[(&'static str, String)]) -> Self {
+        let prepared = prepared();
+        let sandbox = Sandbox::copy_of(&prepared).with_variables(variables);
+        let server = Server::start(&sandbox, &[]);
+        Self { server, agent: agent(), sandbox, _prepared: prepared }
     }
 
     fn get(&self, path: &str) -> Reply {
@@ -55,7 +64,7 @@ impl Client {
 
 #[test]
 fn a_mart_is_an_endpoint_that_explains_itself() {
-    let client = Client::new(loaded());
+    let client = Client::new();
     let list = client.get("/api/v1/marts").ok();
     let marts = list["marts"].as_array().unwrap();
     let daily = marts.iter().find(|mart| mart["name"] == "mart_daily_kpi").unwrap();
@@ -76,7 +85,7 @@ fn a_mart_is_an_endpoint_that_explains_itself() {
     assert!(rows.iter().all(|row| row["platform"] == "all" && row["country"] == "all"));
     let days: Vec<&str> = rows.iter().map(|row| row["date"].as_str().unwrap()).collect();
     assert!(days.is_sorted() && days.len() > 5, "{days:?}");
-    let sandbox = loaded();
+    let sandbox = &client.sandbox;
     let total =
         |column: &str| -> i64 { rows.iter().map(|row| row[column].as_i64().unwrap()).sum() };
     let of_all = "FROM mart_daily_kpi WHERE platform = 'all' AND country = 'all'";
@@ -103,13 +112,15 @@ fn a_mart_is_an_endpoint_that_explains_itself() {
     let day = days[3];
     let one = client.get(&format!("/api/v1/marts/mart_daily_kpi?from={day}&to={day}")).rows();
     assert_eq!(one.len(), 1);
-    assert!(client.server.stop("TERM").success());
+    let Client { server, sandbox, .. } = client;
+    assert!(server.stop("TERM").success());
+    drop(sandbox);
 }
 
 #[test]
 fn pages_of_any_size_give_every_row_once() {
-    let sandbox = loaded();
-    let client = Client::new(sandbox);
+    let client = Client::new();
+    let sandbox = &client.sandbox;
     let expected = number(sandbox, "SELECT count(*) FROM mart_retention");
     for (order, size) in [("", 997), ("-retention,day_n", 1_250), ("rolling_retention", 3_000)] {
         let mut keys = BTreeSet::new();
@@ -140,7 +151,7 @@ fn pages_of_any_size_give_every_row_once() {
 
 #[test]
 fn the_same_rows_come_in_every_format() {
-    let client = Client::new(loaded());
+    let client = Client::new();
     let path = "/api/v1/marts/mart_daily_kpi?platform=*";
     let rows = client.get(&format!("{path}&limit=50000")).rows();
     let csv = client.get_with(path, &[("accept", "text/csv")]);
@@ -163,7 +174,7 @@ fn the_same_rows_come_in_every_format() {
 
 #[test]
 fn mistakes_are_told_with_what_is_allowed() {
-    let client = Client::new(loaded());
+    let client = Client::new();
     let mistakes = |query: &str| {
         let reply = client.get(&format!("/api/v1/marts/mart_daily_kpi?{query}"));
         assert_eq!(reply.status, 400, "{query}: {}", reply.text());
@@ -206,8 +217,8 @@ fn mistakes_are_told_with_what_is_allowed() {
 
 #[test]
 fn no_value_and_no_name_is_read_as_sql() {
-    let sandbox = loaded();
-    let client = Client::new(sandbox);
+    let client = Client::new();
+    let sandbox = &client.sandbox;
     let before = number(sandbox, "SELECT count(*) FROM mart_daily_kpi");
     let evil = "all' OR '1'='1'; DROP TABLE mart_daily_kpi; --";
     for text in [evil, "all\" OR 1=1", "all') UNION SELECT 1 --", "%", "\\", "$1", "all\0"] {
@@ -229,8 +240,8 @@ fn no_value_and_no_name_is_read_as_sql() {
 
 #[test]
 fn sql_only_reads() {
-    let sandbox = loaded();
-    let client = Client::new(sandbox);
+    let client = Client::new();
+    let sandbox = &client.sandbox;
     let rows = client.query(&json!({
         "sql": "SELECT platform, count(*) AS players FROM fact_session WHERE platform = $platform GROUP BY 1",
         "parameters": {"platform": "ios' OR 1=1 --"},
@@ -295,7 +306,7 @@ fn sql_only_reads() {
 
 #[test]
 fn saved_queries_are_endpoints_with_checked_parameters() {
-    let client = Client::new(loaded());
+    let client = Client::new();
     let list = client.get("/api/v1/queries").ok();
     for query in list["queries"].as_array().unwrap() {
         let required =
@@ -324,8 +335,8 @@ fn saved_queries_are_endpoints_with_checked_parameters() {
 
 #[test]
 fn answers_are_kept_until_the_data_changes() {
-    let sandbox = Sandbox::copy_of(pristine());
-    let client = Client::new(&sandbox);
+    let client = Client::new();
+    let sandbox = &client.sandbox;
     let path = "/api/v1/marts/mart_daily_kpi?columns=date,new_players";
     let first = client.get(path);
     assert_eq!(first.ok()["meta"]["cached"], false);
@@ -369,7 +380,7 @@ fn answers_are_kept_until_the_data_changes() {
 #[test]
 fn many_who_ask_at_once_cause_one_computation() {
     const CLIENTS: usize = 40;
-    let client = Client::new(loaded());
+    let client = Client::new();
     let url =
         format!("{}/api/v1/marts/mart_retention?limit=5000&order=-retention", client.server.url);
     let barrier = Arc::new(Barrier::new(CLIENTS));
@@ -392,7 +403,7 @@ fn many_who_ask_at_once_cause_one_computation() {
 
 #[test]
 fn the_pipeline_shows_itself() {
-    let client = Client::new(loaded());
+    let client = Client::new();
     let models = client.get("/api/v1/models").ok();
     let models = models["models"].as_array().unwrap();
     let daily = models.iter().find(|model| model["name"] == "mart_daily_kpi").unwrap();
@@ -447,8 +458,8 @@ fn the_pipeline_shows_itself() {
 
 #[test]
 fn a_player_is_found_and_followed() {
-    let sandbox = loaded();
-    let client = Client::new(sandbox);
+    let client = Client::new();
+    let sandbox = &client.sandbox;
     let found = client.get("/api/v1/players?limit=3").rows();
     assert_eq!(found.len(), 3);
     let id = found[0]["player_id"].as_str().unwrap();
@@ -486,11 +497,11 @@ fn a_player_is_found_and_followed() {
 #[test]
 fn without_the_cache_answers_are_the_same() {
     let away = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let sandbox = Sandbox::copy_of(pristine()).with_variables(&[
+    let without = Client::with_variables(&[
         ("QUESTLAKE_STORES_CACHE", format!("redis://{away}/0")),
         ("QUESTLAKE_CACHE_MEMORY_LIMIT", "0".to_owned()),
     ]);
-    let (with, without) = (Client::new(loaded()), Client::new(&sandbox));
+    let with = Client::new();
     for path in ["/api/v1/marts/mart_daily_kpi?country=*", "/api/v1/queries/ad_fatigue"] {
         let expected = with.get(path).ok()["rows"].clone();
         for _ in 0..2 {
