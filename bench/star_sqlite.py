@@ -23,6 +23,9 @@ TABLES = [
     "mart_retention",
 ]
 
+# The models behind them: one more is read by a mart.
+MODELS = [*TABLES, "dim_player_return"]
+
 # Differ from run to run, since they tell when an event was received.
 VOLATILE = {"last_received_at"}
 

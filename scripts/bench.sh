@@ -6,7 +6,7 @@
 #   BENCH_ADHOC_EVENTS=20000000   events of the archive that ad-hoc queries read; 200000 to try
 #   BENCH_SERVICE_EVENTS=500000   events that go through Kafka into MongoDB
 #   BENCH_REPEAT=3         runs of each figure, of which the median counts
-#   BENCH_ROWS="decode ingest etl archive adhoc growth job kafka postgres"
+#   BENCH_ROWS="decode ingest etl archive adhoc marts growth job kafka postgres"
 #   BENCH_CACHE=…/questlake/bench   simulated events and the archive of the ad-hoc queries (kept),
 #                          and data folders (removed at the end)
 #

@@ -22,6 +22,12 @@ export QUESTLAKE_STORES_LANDING="$QUESTLAKE_TEST_HDFS_URL/questlake/landing"
 export QUESTLAKE_STORES_ARCHIVE="$QUESTLAKE_TEST_HDFS_URL/questlake/archive"
 export QUESTLAKE_STORES_CACHE="$QUESTLAKE_TEST_REDIS_URL"
 export QUESTLAKE_KAFKA_BROKERS="$QUESTLAKE_TEST_KAFKA_BROKERS"
+# FerretDB takes some five hundred documents a second: with it the demo is a small one, unless its size is said.
+size=()
+if [ -d "$run/data/mongo/sqlite" ] && [[ " $*" != *" --players"* ]]; then
+    size=(--players 250)
+    echo "FerretDB stands in for MongoDB, so the demo has 250 players; --players 5000 is the usual size"
+fi
 echo
 # shellcheck disable=SC2086
-"${CARGO:-cargo}" run --quiet --release ${CARGO_FLAGS:-} -p questlake -- --data "$data" demo --services "$@"
+"${CARGO:-cargo}" run --quiet --release ${CARGO_FLAGS:-} -p questlake -- --data "$data" demo --services ${size[@]+"${size[@]}"} "$@"

@@ -255,6 +255,8 @@ fn write_status(status: &Status, page: &mut Page) {
     for store in &status.stores {
         page.value(name, &[("store", store.store)], f64::from(u8::from(store.healthy)));
     }
+    let help = "Checks that have found something in their latest run";
+    page.single("questlake_checks_failing", "gauge", help, status.checks.len() as f64);
     let landing = &status.landing;
     let help = "Segments that are not in the archive";
     page.single("questlake_landing_segments", "gauge", help, landing.segments as f64);

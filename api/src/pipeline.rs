@@ -9,7 +9,7 @@ use axum::response::Response;
 use questlake_engine::catalog::events::ENVELOPE_TABLE;
 use questlake_engine::models::Model;
 use questlake_engine::status::ModelStatus;
-use questlake_engine::stores::warehouse::RunRecord;
+use questlake_engine::stores::warehouse::{CheckRecord, RunRecord};
 use serde::Serialize;
 
 use crate::api::Api;
@@ -334,15 +334,55 @@ pub(crate) async fn runs(
 
 #[derive(Serialize)]
 struct CheckList {
-    checks: Vec<serde_json::Value>,
+    checks: Vec<Check>,
+}
+
+#[derive(Serialize)]
+struct Check {
+    run: String,
+    finished_at: String,
+    name: String,
+    model: Option<String>,
+    severity: String,
+    status: String,
+    rows: u64,
+    sample: Option<String>,
+    detail: Option<String>,
+    description: Option<String>,
+    file: String,
+    seconds: f64,
+}
+
+impl From<CheckRecord> for Check {
+    fn from(check: CheckRecord) -> Self {
+        Self {
+            run: rfc3339(check.run),
+            finished_at: rfc3339(check.finished_at),
+            name: check.name,
+            model: check.model,
+            severity: check.severity,
+            status: check.status,
+            rows: check.rows,
+            sample: check.sample,
+            detail: check.detail,
+            description: check.description,
+            file: check.file,
+            seconds: check.millis as f64 / 1000.0,
+        }
+    }
 }
 
 /// `GET /api/v1/checks`
-pub(crate) async fn checks(request: Request) -> Result<Response, Problem> {
+pub(crate) async fn checks(
+    State(api): State<Arc<Api>>,
+    request: Request,
+) -> Result<Response, Problem> {
     let mut parameters = Parameters::new(request.uri().query().unwrap_or_default());
-    parameters.take_number("limit", 1, RUNS.1);
+    let limit = parameters.take_number("limit", 1, RUNS.1).unwrap_or(RUNS.0);
     parameters.finish()?;
-    json(&CheckList { checks: Vec::new() })
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let checks = api.engine.stores.warehouse.checks(limit).await?;
+    json(&CheckList { checks: checks.into_iter().map(Check::from).collect() })
 }
 
 /// `GET /api/v1/status`

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod archive;
+mod checks;
 mod config;
 mod demo;
 mod etl;
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     /// Bring the star schema up to date
     #[command(subcommand)]
     Etl(etl::EtlCommand),
+    /// Show what the checks of the latest run have found
+    Checks(checks::ChecksArgs),
     /// Move events that every model has read to the archive
     Archive(archive::ArchiveArgs),
     /// Ask a question in SQL, or run a saved query
@@ -77,6 +80,7 @@ impl Command {
             Self::Ingest(args) => ingest::run(app, args).await,
             Self::Serve(args) => serve::run(app, args).await,
             Self::Etl(command) => app.stop.interrupts(etl::run(app, command)).await,
+            Self::Checks(args) => app.stop.interrupts(checks::run(app, args)).await,
             Self::Archive(args) => app.stop.interrupts(archive::run(app, args)).await,
             Self::Query(args) => query::run(app, args).await,
             Self::Shell(args) => shell::run(app, args).await,

@@ -24,12 +24,18 @@ mod sandbox;
 mod api;
 #[path = "end_to_end/api_access.rs"]
 mod api_access;
+#[path = "end_to_end/arcade.rs"]
+mod arcade;
 #[path = "end_to_end/archive.rs"]
 mod archive;
 #[path = "end_to_end/archive_backups.rs"]
 mod archive_backups;
+#[path = "end_to_end/checks.rs"]
+mod checks;
 #[path = "end_to_end/chess.rs"]
 mod chess;
+#[path = "end_to_end/definitions.rs"]
+mod definitions;
 #[path = "end_to_end/demo.rs"]
 mod demo;
 #[path = "end_to_end/files.rs"]

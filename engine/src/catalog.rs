@@ -4,13 +4,14 @@
 //! |---|---|
 //! | `events` | one table per event type, and `events.envelope`: the envelope of every event |
 //! | `star` | the warehouse's tables; also what an unqualified name means |
-//! | `run` | `changed_dates`: the days that this run touches |
+//! | `run` | `changed_dates`: the days that this run touches; for checks also `event_counts`, `hot_sample` and `clock` |
 
 pub mod events;
 pub(crate) mod memory;
 pub mod runtime;
 pub mod spill;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Date32Array, RecordBatch};
@@ -19,9 +20,10 @@ use datafusion::catalog::{
     CatalogProvider, MemTable, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider,
     TableProvider,
 };
-use datafusion::common::Result;
+use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::{Expr, lit};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::stores::warehouse::postgres::aggregate::optimizer_rules;
@@ -66,6 +68,11 @@ impl Namespace {
         Ok(())
     }
 
+    /// Adds `run.<name>`.
+    pub fn add_run(&mut self, name: &str, table: Arc<dyn TableProvider>) {
+        self.run.push((name.to_owned(), table));
+    }
+
     /// A session in which these tables can be queried.
     pub fn into_session(
         self,
@@ -95,6 +102,28 @@ impl Namespace {
         datafusion_functions_json::register_all(&mut context)?;
         crate::functions::register_all(&context);
         Ok(context)
+    }
+}
+
+/// The rows of a table with these days (days since 1970) in a DATE column.
+pub(crate) fn on_days(
+    table: Arc<dyn TableProvider>,
+    column: &str,
+    days: &BTreeSet<i32>,
+) -> Result<Arc<dyn TableProvider>> {
+    let scratch = SessionContext::new();
+    Ok(scratch.read_table(table)?.filter(is_one_of(column, days))?.into_view())
+}
+
+/// The condition that a DATE column has one of these days: a range where they have no gap.
+pub(crate) fn is_one_of(column: &str, days: &BTreeSet<i32>) -> Expr {
+    let date = |day: i32| lit(ScalarValue::Date32(Some(day)));
+    let column = Expr::Column(Column::from_name(column));
+    match (days.first(), days.last()) {
+        (Some(first), Some(last)) if (last - first) as usize + 1 == days.len() => {
+            column.between(date(*first), date(*last))
+        }
+        _ => column.in_list(days.iter().map(|day| date(*day)).collect(), false),
     }
 }
 

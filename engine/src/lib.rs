@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod catalog;
+pub mod checks;
 pub mod clock;
 pub mod failpoint;
 pub mod freshness;

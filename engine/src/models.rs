@@ -18,6 +18,7 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::sql::parser::Statement;
 
+use crate::checks::{ColumnCheck, FileCheck};
 use crate::project::contract::EventContract;
 use crate::project::header::{Chart, ModelHeader};
 use crate::project::source::{Located, SourceFile};
@@ -117,7 +118,8 @@ pub struct StarScan {
     /// makes all of the reader stale.
     pub date_columns: Vec<String>,
     /// Whether those values are the stale partitions. If not, the partitions within the reader's
-    /// `lookback` and `lookahead` of them are stale.
+    /// `lookback` and `lookahead` of them are stale; and all later ones, if the table has no
+    /// partition and so is read as a whole.
     pub exact: bool,
 }
 
@@ -134,6 +136,8 @@ pub struct Model {
     pub reads: Vec<StarRead>,
     /// For each column of the table, where it comes from.
     pub lineage: Vec<ColumnLineage>,
+    /// What must hold of its columns, besides its key.
+    pub checks: Vec<ColumnCheck>,
     /// Hash of all that decides its rows: SQL and header, without comments.
     pub definition_hash: u64,
 }
@@ -184,7 +188,7 @@ impl Model {
 }
 
 /// A project that is ready to run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct CompiledProject {
     /// The event contracts, by event type.
     pub contracts: Vec<Arc<EventContract>>,
@@ -192,12 +196,22 @@ pub struct CompiledProject {
     pub models: Vec<Arc<Model>>,
     /// The saved queries, by name.
     pub queries: Vec<Arc<SavedQuery>>,
+    /// The checks of `sql/checks/`, by name.
+    pub checks: Vec<Arc<FileCheck>>,
+    /// For each model, those that have to end before its rows can be checked and published: what it
+    /// reads and what its checks read. Says of each whether the model cannot do without it.
+    pub waits: BTreeMap<String, BTreeMap<String, bool>>,
 }
 
 impl CompiledProject {
     /// The saved query of that name.
     pub fn query(&self, name: &str) -> Option<&Arc<SavedQuery>> {
         self.queries.iter().find(|query| query.name() == name)
+    }
+
+    /// The checks of `sql/checks/` that are about the rows of this model.
+    pub fn checks_on(&self, model: &str) -> impl Iterator<Item = &Arc<FileCheck>> {
+        self.checks.iter().filter(move |check| check.on.as_deref() == Some(model))
     }
 
     /// The model of that name.

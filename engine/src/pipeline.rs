@@ -7,6 +7,7 @@
 
 pub mod execute;
 pub mod plan;
+mod record;
 pub mod run;
 pub mod select;
 
@@ -65,6 +66,14 @@ pub enum PipelineError {
         model: String,
         /// The model that failed.
         upstream: String,
+    },
+    /// Checks keep a model's new rows from being published.
+    #[error("the new rows of {model} were not published: {failed} did not pass")]
+    ChecksFailed {
+        /// The model.
+        model: String,
+        /// The checks, in words.
+        failed: String,
     },
     /// A model cannot be backfilled.
     #[error(
@@ -131,6 +140,8 @@ pub struct Engine {
     pub timeout: Option<Duration>,
     /// What ad-hoc queries may take.
     pub queries: QueryLimits,
+    /// How long the outcomes of checks are kept.
+    pub keep_checks: Duration,
 }
 
 impl Engine {
@@ -168,6 +179,7 @@ impl Engine {
             model_parallelism,
             timeout,
             queries,
+            keep_checks: settings.checks.keep,
         })
     }
 }

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::catalog::events::ENVELOPE_TABLE;
+use crate::checks::compile::load as load_checks;
 use crate::models::compile::{BrokenNames, compile};
 use crate::models::parse::parse_model;
 use crate::models::{CompiledProject, Layer, ModelSource};
@@ -75,6 +76,7 @@ pub async fn load(folder: &Path) -> Result<(CompiledProject, Diagnostics), Diagn
         );
     }
     let mut project = compile(contracts, sources, &broken, &mut diagnostics).await;
+    load_checks(&files.checks, &mut project, &mut diagnostics).await;
     project.queries = saved::load(&files.queries, &project, &mut diagnostics).await;
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok((project, diagnostics)) }
 }

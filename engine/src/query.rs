@@ -18,7 +18,7 @@ pub mod limits;
 mod meta;
 mod pages;
 pub mod parameters;
-mod plan;
+pub(crate) mod plan;
 pub mod reading;
 mod resident;
 pub mod saved;

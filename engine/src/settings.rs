@@ -34,8 +34,8 @@ pub use server_url::ServerUrl;
 pub use store_url::{StoreUrl, mask_url};
 pub use table::{DefaultFolder, SettingKind, SettingSpec, settings_table};
 pub use typed::{
-    CacheSettings, CollectorSettings, EngineSettings, IngestSettings, LandingCompression,
-    LogFormat, LogLevel, LogSettings, QuerySettings, Settings, StoreSettings,
+    CacheSettings, CheckSettings, CollectorSettings, EngineSettings, IngestSettings,
+    LandingCompression, LogFormat, LogLevel, LogSettings, QuerySettings, Settings, StoreSettings,
 };
 pub use units::{ByteSize, format_duration, parse_duration};
 pub use values::Secret;

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
+use crate::checks::latest::FailingCheck;
+use crate::checks::severity_name;
 use crate::pipeline::{Engine, PipelineError};
+use crate::project::diagnostic::Severity;
 use crate::stores::ledger::archived::ArchiveState;
 use crate::stores::ledger::gap::GapEntry;
 use crate::stores::ledger::{
@@ -22,6 +25,8 @@ pub struct Status {
     pub partitions: Vec<Partition>,
     /// Each model of the project.
     pub models: Vec<ModelStatus>,
+    /// Each check that has found something in its latest run, or could not be evaluated.
+    pub checks: Vec<FailingCheck>,
     /// Records that a topic no longer has although they were never read.
     pub gaps: Vec<GapStatus>,
     /// Quarantined records by reason and event type.
@@ -176,6 +181,7 @@ impl Status {
         self.accounting.adds_up
             && self.stores.iter().filter(needed).all(|store| store.healthy)
             && self.gaps.iter().all(|gap| !gap.open)
+            && self.checks.iter().all(|check| check.severity != severity_name(Severity::Error))
     }
 }
 
@@ -218,10 +224,12 @@ impl Engine {
             health("warehouse", stores.warehouse.name(), None),
             health("cache", stores.cache.name(), stores.cache.fault().await),
         ];
+        let models = self.model_states(latest_sequence).await?;
         Ok(Status {
             accounting: account(&partitions, &groups, &landing, archive.rows()),
             partitions: partitions.iter().map(partition_status).collect(),
-            models: self.model_states(latest_sequence).await?,
+            checks: self.failing_checks(&models).await?,
+            models,
             gaps: gaps.into_iter().map(|gap| gap_status(gap, &partitions)).collect(),
             quarantine: groups
                 .into_iter()
@@ -259,10 +267,8 @@ impl Engine {
         self.model_states(self.stores.ledger.latest_sequence().await?).await
     }
 
-    pub(crate) async fn model_states(
-        &self,
-        latest: i64,
-    ) -> Result<Vec<ModelStatus>, PipelineError> {
+    /// How far each model is; `latest` is the latest commit.
+    pub async fn model_states(&self, latest: i64) -> Result<Vec<ModelStatus>, PipelineError> {
         let progress = self.stores.warehouse.progress().await?;
         let marks = self.stores.warehouse.stale_marks().await?;
         let mut states = Vec::with_capacity(self.project.models.len());

@@ -203,7 +203,10 @@ pub fn simulate(
     options.check()?;
     let personas = &options.personas;
     let start_day = options.start_day();
-    let tally = Tally::new(start_day, options.days, PLATFORMS.len(), personas.countries.len());
+    let platforms = PLATFORMS.map(|platform| platform.name);
+    let countries: Vec<_> =
+        personas.countries.iter().map(|country| country.code.as_str()).collect();
+    let tally = Tally::new(start_day, options.days, &platforms, &countries);
     let faults = FaultInjector::new(options.faults, Random::new(options.seed, FAULT_STREAM));
     let bounds = start_day * DAY_MS..(start_day + i64::from(options.days)) * DAY_MS;
     let emitter =
@@ -231,6 +234,9 @@ pub fn simulate(
                 world.keep(appointment, personas);
             }
         }
+        // What happens tomorrow may carry today's date, but not yesterday's: clocks are wrong by
+        // less than half a day.
+        world.emitter.close_days(day);
         output.write_day(&mut world.emitter.timeline)?;
         report(&world, day + 1, output.bytes)?;
     }
@@ -240,11 +246,8 @@ pub fn simulate(
     }
     output.finish()?;
 
-    let platforms = PLATFORMS.map(|platform| platform.name);
-    let countries: Vec<_> =
-        personas.countries.iter().map(|country| country.code.as_str()).collect();
     let tally = world.emitter.into_tally().ok_or(SimulateError::Stopped)?;
-    Ok(tally.into_truth(options.truth_options(), &platforms, &countries))
+    Ok(tally.into_truth(options.truth_options()))
 }
 
 /// Hands lines to the output in large pieces.

@@ -3,8 +3,13 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Float64Type, Int64Type};
+use arrow::compute::cast;
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimeUnit,
+    TimestampMicrosecondType,
+};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use chrono::SecondsFormat;
 use datafusion::common::DataFusionError;
 use questlake_engine::pipeline::{Engine, PipelineError};
 use questlake_engine::query::collect;
@@ -105,6 +110,7 @@ pub async fn verify(engine: &Engine, truth: &Truth) -> Result<VerifyReport, Veri
 #[derive(Debug, Clone, PartialEq)]
 enum Cell {
     Null,
+    Boolean(bool),
     Integer(i64),
     Number(f64),
     Text(String),
@@ -171,6 +177,8 @@ fn cell(column: &ArrayRef, row: usize) -> Cell {
         return Cell::Null;
     }
     match column.data_type() {
+        DataType::Boolean => Cell::Boolean(column.as_boolean().value(row)),
+        DataType::Timestamp(..) => Cell::Text(point_in_time(column, row).unwrap_or_default()),
         DataType::Int64 => Cell::Integer(column.as_primitive::<Int64Type>().value(row)),
         DataType::Float64 => Cell::Number(column.as_primitive::<Float64Type>().value(row)),
         DataType::Decimal128(..) => {
@@ -189,9 +197,18 @@ fn cell(column: &ArrayRef, row: usize) -> Cell {
     }
 }
 
+/// A point in time as `YYYY-MM-DDThh:mm:ssZ`, with a fraction of a second only if there is one.
+fn point_in_time(column: &ArrayRef, row: usize) -> Option<String> {
+    let unit = DataType::Timestamp(TimeUnit::Microsecond, None);
+    let micros = cast(&column.slice(row, 1), &unit).ok()?;
+    let time = micros.as_primitive::<TimestampMicrosecondType>().value_as_datetime(0)?;
+    Some(time.and_utc().to_rfc3339_opts(SecondsFormat::AutoSi, true))
+}
+
 fn same(kind: TruthKind, expected: &TruthValue, found: &Cell) -> bool {
     match (expected, found) {
         (TruthValue::Null, Cell::Null) => true,
+        (TruthValue::Boolean(expected), Cell::Boolean(found)) => expected == found,
         (TruthValue::Integer(expected), Cell::Integer(found)) => expected == found,
         (TruthValue::Text(expected), Cell::Text(found)) => {
             **expected == **found || (kind == TruthKind::Decimal && same_decimal(expected, found))
@@ -218,6 +235,7 @@ fn close(expected: f64, found: f64) -> bool {
 fn show(cell: &Cell) -> String {
     match cell {
         Cell::Null => "NULL".to_owned(),
+        Cell::Boolean(value) => value.to_string(),
         Cell::Integer(value) => value.to_string(),
         Cell::Number(value) => value.to_string(),
         Cell::Text(text) => text.clone(),
@@ -227,6 +245,7 @@ fn show(cell: &Cell) -> String {
 fn show_truth(value: &TruthValue) -> String {
     match value {
         TruthValue::Null => "NULL".to_owned(),
+        TruthValue::Boolean(value) => value.to_string(),
         TruthValue::Integer(value) => value.to_string(),
         TruthValue::Number(value) => value.to_string(),
         TruthValue::Text(text) => text.to_string(),
@@ -291,3 +310,6 @@ async fn compare_accounting(engine: &Engine, truth: &Truth) -> Result<TableRepor
     }
     Ok(report)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 -- key: item_id
 -- combine: item_name = last(last_seen_at), category = last(last_seen_at), rarity = max,
 --          first_seen_at = min, last_seen_at = max
+-- accepted: category = 'booster' | 'cosmetic' | 'gear' | 'bundle' (warn)
 --
 -- @item_id: The item.
 -- @item_name: Name shown to players.

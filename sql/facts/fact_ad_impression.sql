@@ -3,6 +3,8 @@
 -- load: append
 -- key: event_id
 -- partition: date
+-- not_null: player_id, revenue_usd
+-- accepted: ad_format = 'rewarded' | 'interstitial' | 'banner' (warn)
 --
 -- @event_id: The impression event.
 -- @date: UTC day of the impression.

@@ -3,6 +3,9 @@
 -- load: append
 -- key: event_id
 -- partition: date
+-- not_null: player_id, item_id, revenue_usd
+-- accepted: store = 'app_store' | 'google_play' | 'web_shop' | 'steam' (warn)
+-- references: item_id = dim_item.item_id
 --
 -- @event_id: The purchase event.
 -- @date: UTC day of the purchase.

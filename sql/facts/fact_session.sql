@@ -8,6 +8,7 @@
 -- partition: session_date
 -- lookback: 1 day
 -- lookahead: 1 day
+-- not_null: player_id, session_date, started_at, ended_at
 --
 -- @session_id: Identifier that the game gave the session.
 -- @player_id: The player.

@@ -11,6 +11,7 @@ use questlake_engine::pipeline::run::{ModelReport, ModelState, RunReport, descri
 use serde_json::json;
 
 use super::Format;
+use super::checks::{outcome_json, outcome_text};
 use super::simulate::parse_date;
 use crate::app::App;
 use crate::error::CliError;
@@ -181,10 +182,12 @@ pub(crate) fn print_report(app: &App, report: &RunReport, format: Format) -> Res
                 })
             })
             .collect();
+        let checks: Vec<_> = report.all_checks().map(outcome_json).collect();
         let document = json!({
             "through": report.through,
             "migrations": report.migrations,
             "models": models,
+            "checks": checks,
         });
         return app.line(&serde_json::to_string_pretty(&document)?);
     }
@@ -226,6 +229,9 @@ pub(crate) fn print_report(app: &App, report: &RunReport, format: Format) -> Res
         if let (_, _, Some(error)) = state_of(model) {
             app.note(&format!("error: {error}"));
         }
+    }
+    for check in report.all_checks().filter(|check| check.is_bad()) {
+        app.note(&outcome_text(check));
     }
     Ok(())
 }

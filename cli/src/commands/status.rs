@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use questlake_engine::checks::full_name;
 use questlake_engine::settings::KafkaSettings;
 use questlake_engine::status::{Status, StoreStatus};
 use questlake_ingest::sources::kafka::{PartitionLag, topic_lag};
@@ -84,6 +85,7 @@ fn print(app: &App, whole: &WholeStatus) -> Result<(), CliError> {
         print_lag(app, kafka)?;
     }
     print_models(app, status)?;
+    print_checks(app, status)?;
     print_quarantine(app, status)?;
     print_stores(app, whole)
 }
@@ -242,6 +244,39 @@ fn print_models(app: &App, status: &Status) -> Result<(), CliError> {
                 model.layer.to_owned().into(),
                 state,
                 model.updated_at.map(time_text).unwrap_or_default().into(),
+            ]
+        })
+        .collect();
+    app.line(&app.output.styled_table(&columns, &rows))
+}
+
+/// Checks that have found something.
+fn print_checks(app: &App, status: &Status) -> Result<(), CliError> {
+    if status.checks.is_empty() {
+        return Ok(());
+    }
+    app.line(&app.output.style(Style::Bold, "\nChecks"))?;
+    let columns = [
+        Column::text("check"),
+        Column::word("result"),
+        Column::number("rows"),
+        Column::text("what is wrong"),
+    ];
+    let rows: Vec<Vec<Cell>> = status
+        .checks
+        .iter()
+        .map(|check| {
+            let result = match (check.status.as_str(), check.severity.as_str()) {
+                ("broken", _) => Cell::styled(Style::Bad, "broken"),
+                (_, "warn") => Cell::styled(Style::Warning, "warning"),
+                _ => Cell::styled(Style::Bad, "failed"),
+            };
+            let rows = if check.rows > 0 { thousands(check.rows) } else { String::new() };
+            vec![
+                full_name(check.model.as_deref(), &check.name).into(),
+                result,
+                rows.into(),
+                check.reason.clone().unwrap_or_default().into(),
             ]
         })
         .collect();

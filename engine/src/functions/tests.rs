@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::Int64Type;
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::catalog::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -8,15 +9,79 @@ use proptest::prelude::*;
 
 use super::register_all;
 
-async fn run(session: &SessionContext, sql: &str) -> String {
+pub(super) async fn run(session: &SessionContext, sql: &str) -> String {
     let batches = session.sql(sql).await.unwrap().collect().await.unwrap();
     pretty_format_batches(&batches).unwrap().to_string()
 }
 
-fn session(config: SessionConfig) -> SessionContext {
+pub(super) fn session(config: SessionConfig) -> SessionContext {
     let session = SessionContext::new_with_config(config);
     register_all(&session);
     session
+}
+
+/// What a query says that must fail, when it is planned or run.
+pub(super) async fn error_of(session: &SessionContext, sql: &str) -> String {
+    let error = match session.sql(sql).await {
+        Err(error) => error,
+        Ok(frame) => frame.collect().await.expect_err(sql),
+    };
+    error.to_string()
+}
+
+/// A session in which `rows` has these columns, in batches of so many rows in two partitions. With
+/// `convert`, what comes in is not aggregated before it is distributed by group.
+pub(super) fn session_of(
+    columns: Vec<(&str, ArrayRef)>,
+    batch: usize,
+    convert: bool,
+) -> SessionContext {
+    let all = RecordBatch::try_from_iter_with_nullable(
+        columns.into_iter().map(|(name, column)| (name, column, true)),
+    )
+    .unwrap();
+    let mut partitions = vec![Vec::new(), Vec::new()];
+    for (number, start) in (0..all.num_rows()).step_by(batch).enumerate() {
+        partitions[number % 2].push(all.slice(start, batch.min(all.num_rows() - start)));
+    }
+    let table = MemTable::try_new(all.schema(), partitions).unwrap();
+    let mut config = SessionConfig::new().with_target_partitions(2).with_batch_size(7);
+    if convert {
+        let options = &mut config.options_mut().execution;
+        options.skip_partial_aggregation_probe_rows_threshold = 1;
+        options.skip_partial_aggregation_probe_ratio_threshold = 0.0;
+    }
+    let session = session(config);
+    session.register_table("rows", Arc::new(table)).unwrap();
+    session
+}
+
+/// The rows of a query, for tests that are not asynchronous themselves.
+pub(super) fn rows_of(session: &SessionContext, sql: &str) -> RecordBatch {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let batches =
+        runtime.block_on(async { session.sql(sql).await.unwrap().collect().await.unwrap() });
+    let schema = batches.first().map(RecordBatch::schema).unwrap();
+    arrow::compute::concat_batches(&schema, &batches).unwrap()
+}
+
+/// What `\df` shows of a function.
+#[test]
+fn every_function_is_documented() {
+    let session = session(SessionConfig::new());
+    let state = session.state();
+    let scalars = state.scalar_functions();
+    let aggregates = state.aggregate_functions();
+    for name in
+        ["two_proportion_z", "two_proportion_p_value", "chi_square_even", "chi_square_p_value"]
+    {
+        assert!(scalars[name].documentation().unwrap().syntax_example.starts_with(name));
+    }
+    for name in ["window_funnel", "retention", "percentile_cont", "min_by", "max_by"] {
+        assert!(aggregates[name].documentation().unwrap().syntax_example.starts_with(name));
+    }
+    let sessionize = state.window_functions()["sessionize"].documentation().unwrap();
+    assert!(sessionize.syntax_example.starts_with("sessionize(time, gap) OVER ("));
 }
 
 #[tokio::test]
@@ -81,17 +146,7 @@ proptest! {
             ("n", Arc::new(rows.iter().map(|row| row.number).collect::<Int64Array>())),
             ("k", Arc::new(rows.iter().map(|row| row.key).collect::<Int64Array>())),
         ];
-        let all = RecordBatch::try_from_iter_with_nullable(
-            columns.into_iter().map(|(name, column)| (name, column, true)),
-        ).unwrap();
-        let mut partitions = vec![Vec::new(), Vec::new()];
-        for (number, start) in (0..rows.len()).step_by(batch).enumerate() {
-            let part = all.slice(start, batch.min(rows.len() - start));
-            partitions[number % 2].push(part);
-        }
-        let table = MemTable::try_new(all.schema(), partitions).unwrap();
-        let session = session(SessionConfig::new().with_target_partitions(2).with_batch_size(7));
-        session.register_table("rows", Arc::new(table)).unwrap();
+        let session = session_of(columns, batch, false);
 
         let mut expected = String::new();
         for group in 0..6 {
@@ -108,21 +163,16 @@ proptest! {
             let number = of_group.first().and_then(|row| row.number);
             expected.push_str(&format!("{group}/{text:?}/{number:?}\n"));
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let sql = "SELECT g, min_by(t, k) AS t, max_by(n, k) AS n FROM rows GROUP BY g ORDER BY g";
-        let batches = runtime
-            .block_on(async { session.sql(sql).await.unwrap().collect().await.unwrap() });
+        let rows = rows_of(&session, sql);
+        let groups = rows.column(0).as_primitive::<Int64Type>();
+        let texts: &StringArray = rows.column(1).as_string();
+        let numbers = rows.column(2).as_primitive::<Int64Type>();
         let mut found = String::new();
-        for batch in &batches {
-            use arrow::array::{Array, AsArray};
-            let groups = batch.column(0).as_primitive::<arrow::datatypes::Int64Type>();
-            let texts: &StringArray = batch.column(1).as_string();
-            let numbers = batch.column(2).as_primitive::<arrow::datatypes::Int64Type>();
-            for row in 0..batch.num_rows() {
-                let text = (!texts.is_null(row)).then(|| texts.value(row).to_owned());
-                let number = (!numbers.is_null(row)).then(|| numbers.value(row));
-                found.push_str(&format!("{}/{text:?}/{number:?}\n", groups.value(row)));
-            }
+        for row in 0..rows.num_rows() {
+            let text = (!texts.is_null(row)).then(|| texts.value(row).to_owned());
+            let number = (!numbers.is_null(row)).then(|| numbers.value(row));
+            found.push_str(&format!("{}/{text:?}/{number:?}\n", groups.value(row)));
         }
         prop_assert_eq!(found, expected);
     }

@@ -16,7 +16,8 @@ use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
+    Accumulator, AggregateUDFImpl, DocSection, Documentation, EmitTo, GroupsAccumulator, Signature,
+    Volatility,
 };
 use std::sync::Arc;
 
@@ -37,18 +38,34 @@ pub(super) struct ValueByKey {
     extreme: Extreme,
     signature: Signature,
     aliases: Vec<String>,
+    documentation: Documentation,
 }
 
 impl ValueByKey {
     pub(super) fn new(extreme: Extreme) -> Self {
-        let alias = match extreme {
-            Extreme::Least => "arg_min",
-            Extreme::Greatest => "arg_max",
+        let (name, alias, end) = match extreme {
+            Extreme::Least => ("min_by", "arg_min", "least"),
+            Extreme::Greatest => ("max_by", "arg_max", "greatest"),
         };
+        let documentation = Documentation::builder(
+            DocSection { include: true, label: "General Functions", description: None },
+            format!(
+                "The value in the row with the {end} key; of several rows with this key, the least value. \
+                 Rows whose key is NULL do not count."
+            ),
+            format!("{name}(value, key)"),
+        )
+        .with_sql_example(format!(
+            "SELECT player_id, {name}(platform, event_time) FROM events.envelope GROUP BY player_id;"
+        ))
+        .with_argument("value", "What is wanted, of any type")
+        .with_argument("key", "What decides: a time, a date or an integer")
+        .build();
         Self {
             extreme,
             signature: Signature::user_defined(Volatility::Immutable),
             aliases: vec![alias.to_owned()],
+            documentation,
         }
     }
 }
@@ -129,6 +146,10 @@ impl AggregateUDFImpl for ValueByKey {
         arguments: AccumulatorArgs<'_>,
     ) -> Result<Box<dyn GroupsAccumulator>> {
         Ok(Box::new(Groups::new(self.extreme, arguments.return_field.data_type())))
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        Some(&self.documentation)
     }
 }
 

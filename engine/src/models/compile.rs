@@ -25,6 +25,7 @@ use super::{CompiledProject, Model, ModelSource, StarRead, StarScan};
 use crate::catalog::events::{ENVELOPE_TABLE, envelope_schema};
 use crate::catalog::runtime::set_sql_options;
 use crate::catalog::{EVENTS, Namespace, STAR};
+use crate::checks::compile::{column_checks, waits_of_models};
 use crate::project::contract::EventContract;
 use crate::project::diagnostic::{Diagnostic, Diagnostics};
 use crate::project::header::CombineRule;
@@ -74,7 +75,9 @@ pub async fn compile(
             Err(mistakes) => diagnostics.extend(mistakes),
         }
     }
-    CompiledProject { contracts, models, queries: Vec::new() }
+    let mut project = CompiledProject { contracts, models, ..CompiledProject::default() };
+    project.waits = waits_of_models(&project);
+    project
 }
 
 async fn compile_model(
@@ -99,6 +102,7 @@ async fn compile_model(
     check_header_columns(source, &columns, &names, &mut mistakes);
     let strategy = choose_strategy(source, &mut mistakes);
     check_event_partition(source, strategy, &columns, &lineage, &mut mistakes);
+    let checks = column_checks(source, &columns, &names, tables, &mut mistakes);
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
@@ -113,11 +117,12 @@ async fn compile_model(
         .map_err(|error| locate_all(file, &error))?;
     let reads = star_reads(source, &table, &lineage, &influences, upstream);
     let definition_hash = definition_hash(source);
-    Ok(Model { source: Arc::clone(source), table, strategy, reads, lineage, definition_hash })
+    let source = Arc::clone(source);
+    Ok(Model { source, table, strategy, reads, lineage, checks, definition_hash })
 }
 
 /// A session whose tables have schemas but no rows.
-fn planning_session(
+pub(crate) fn planning_session(
     contracts: &[Arc<EventContract>],
     tables: &BTreeMap<String, SchemaRef>,
 ) -> datafusion::common::Result<SessionContext> {

@@ -107,6 +107,12 @@ fn rephrase(message: &str) -> String {
         let message = message.split_once(" at Line: ").map_or(message, |(message, _)| message);
         return friendly(message);
     }
+    // A function says itself what it takes; what its types look like inside is of no use.
+    if let Some((_, reason)) = message.split_once(" user-defined coercion failed with: ") {
+        let reason = reason.strip_prefix("Error during planning: ").unwrap_or(reason);
+        let end = reason.find(". No function matches").unwrap_or(reason.len());
+        return reason[..end].to_owned();
+    }
     if let Some((name, "")) = message.strip_prefix("Invalid function ").and_then(quoted) {
         return format!("there is no function `{name}`");
     }
@@ -202,6 +208,14 @@ mod tests {
         assert_eq!(
             tidy("Error during planning: Invalid function 'coun'."),
             "there is no function `coun`"
+        );
+        assert_eq!(
+            tidy(
+                "Execution error: Function 'min_by' user-defined coercion failed with: Error during \
+                 planning: min_by takes a value and a key. No function matches the given name and \
+                 argument types 'min_by(Int64)'. You might need to add explicit type casts."
+            ),
+            "min_by takes a value and a key"
         );
         assert_eq!(rephrase_hint("Possible function 'count'"), "did you mean `count`?");
         assert_eq!(rephrase_hint("cast it"), "cast it");

@@ -6,6 +6,7 @@ use super::ModelSource;
 use super::compile::BrokenNames;
 use crate::catalog::events::ENVELOPE_TABLE;
 use crate::project::diagnostic::{Diagnostic, nearest};
+use crate::project::header::CheckRule;
 use crate::project::source::Located;
 
 /// Orders the models, and reports names of tables that do not exist and cycles.
@@ -30,7 +31,7 @@ pub fn order_models(
                 diagnostics.push(unknown_table(model, read, "events", nearest(&read.value, known)));
             }
         }
-        for read in &model.reads_star {
+        for read in model.reads_star.iter().chain(references(model)) {
             if !index_by_name.contains_key(read.value.as_str())
                 && !broken.models.contains(&read.value)
             {
@@ -42,9 +43,11 @@ pub fn order_models(
     let dependencies: Vec<BTreeSet<usize>> = models
         .iter()
         .map(|model| {
+            let references = references(model).filter(|other| other.value != model.name);
             model
                 .reads_star
                 .iter()
+                .chain(references)
                 .filter_map(|read| index_by_name.get(read.value.as_str()).copied())
                 .collect()
         })
@@ -63,6 +66,14 @@ pub fn order_models(
         diagnostics.extend(find_cycle(models, &dependencies, &done));
     }
     (order, diagnostics)
+}
+
+/// The models that columns of this one refer to.
+fn references(model: &ModelSource) -> impl Iterator<Item = &Located<String>> {
+    model.header.checks.iter().filter_map(|check| match &check.value.rule {
+        CheckRule::References { model, .. } => Some(model),
+        _ => None,
+    })
 }
 
 fn unknown_table(
@@ -105,7 +116,8 @@ fn find_cycle(
     let second = &models[*cycle.get(1).or(cycle.first())?];
     let mut names: Vec<&str> = cycle.iter().map(|&index| models[index].name.as_str()).collect();
     names.push(&first.name);
-    let read = first.reads_star.iter().find(|read| read.value == second.name)?;
+    let mut named = first.reads_star.iter().chain(references(first));
+    let read = named.find(|read| read.value == second.name)?;
     Some(
         first
             .file
@@ -142,6 +154,19 @@ mod tests {
         let (order, diagnostics) = order_models(&models, &types(), &BrokenNames::default());
         assert!(diagnostics.is_empty());
         assert_eq!(order, [1, 2, 0]);
+    }
+
+    #[test]
+    fn models_come_after_what_their_columns_refer_to() {
+        let refers = |to: &str| format!("-- references: x = {to}.x\nSELECT x FROM events.purchase");
+        let models = [model("a", &refers("c")), model("b", &refers("bb")), model("c", "SELECT 1")];
+        let (order, diagnostics) = order_models(&models, &types(), &BrokenNames::default());
+        assert_eq!(order, [1, 2, 0]);
+        let places: Vec<(u64, u64)> = diagnostics.iter().map(|d| (d.line, d.column)).collect();
+        assert_eq!(places, [(1, 20)]);
+        let models = [model("a", &refers("c")), model("c", "SELECT x FROM star.a")];
+        let (_, diagnostics) = order_models(&models, &types(), &BrokenNames::default());
+        assert!(diagnostics[0].message.ends_with("a → c → a"), "{}", diagnostics[0].message);
     }
 
     #[test]

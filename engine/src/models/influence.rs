@@ -4,7 +4,8 @@
 //! to the result: where every result row that a scanned row can have a part in carries that row's
 //! date as its own partition, a changed row touches the partition of that date and no other. Where
 //! that cannot be shown (a window over all days, a limit, a comparison between days), the model's
-//! `lookback` and `lookahead` say how far a change reaches.
+//! `lookback` and `lookahead` say how far a change reaches: they limit what is read. A table without
+//! a partition is read as a whole, so a change in it reaches all later partitions too.
 
 use std::collections::BTreeSet;
 

@@ -5,7 +5,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::datatypes::DataType;
 use datafusion::common::{Column, DataFusionError, ScalarValue};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -16,29 +15,95 @@ use tracing::debug;
 
 use super::plan::{Action, ModelPlan, event_days, source_days};
 use super::{Engine, PipelineError};
-use crate::catalog::Namespace;
 use crate::catalog::events::{ArchiveSlice, ENVELOPE_TABLE, EventSlice, EventsTable};
 use crate::catalog::memory::{counted_runtime, panic_text};
 use crate::catalog::runtime::{frugal_session_config, session_config};
+use crate::catalog::{Namespace, is_one_of};
+use crate::checks::gate::Gate;
+use crate::checks::rows::RowChecks;
+use crate::checks::session::Scope;
+use crate::checks::{CheckOutcome, Touched, summary};
 use crate::clock::now_millis;
 use crate::failpoint;
 use crate::models::{Model, Strategy};
 use crate::stores::error::{StoreError, StoreErrorKind};
 use crate::stores::ledger::SegmentEntry;
 use crate::stores::ledger::archived::{ArchiveState, History};
-use crate::stores::warehouse::{
-    Load, LoadMode, LoadOutcome, ModelProgress, Publication, TableDefinition,
-};
+use crate::stores::warehouse::key::is_key_violation;
+use crate::stores::warehouse::{Load, LoadMode, LoadOutcome, ModelProgress, Publication};
 
-/// Runs `plan` for `model`, reading commits up to `through`.
+/// What all models of a run have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct RunTime {
+    /// The latest commit that they read.
+    pub through: i64,
+    /// When the run began (milliseconds since 1970, UTC).
+    pub started_at: i64,
+}
+
+/// What became of a model.
+#[derive(Debug)]
+pub struct Execution {
+    /// Whether its rows were published.
+    pub outcome: Result<LoadOutcome, PipelineError>,
+    /// What its checks found.
+    pub checks: Vec<CheckOutcome>,
+    /// What it touched.
+    pub touched: Touched,
+}
+
+/// Runs `plan` for `model`: computes its rows, has them checked, and publishes them.
 pub async fn execute_model(
     engine: &Engine,
     model: &Model,
     plan: &ModelPlan,
-    through: i64,
+    run: RunTime,
+) -> Execution {
+    let mut checks = Vec::new();
+    let mut touched = Touched::default();
+    let outcome = execute(engine, model, plan, run, &mut checks, &mut touched).await;
+    if let Some(key) = key_outcome(model, &outcome) {
+        checks.insert(0, key);
+    }
+    Execution { outcome, checks, touched }
+}
+
+async fn execute(
+    engine: &Engine,
+    model: &Model,
+    plan: &ModelPlan,
+    run: RunTime,
+    checks: &mut Vec<CheckOutcome>,
+    touched: &mut Touched,
 ) -> Result<LoadOutcome, PipelineError> {
-    let input = Input::choose(engine, model, plan, through).await?;
-    let load = stage(engine, model, &input).await?;
+    let input = Input::choose(engine, model, plan, run.through).await?;
+    let (mut load, rows) = stage(engine, model, &input).await?;
+    let after = match &plan.action {
+        _ if !model.strategy.reads_events() => None,
+        Action::NewEvents { after } => Some(*after),
+        Action::Everything => Some(0),
+        _ => plan.progress.as_ref().map(|progress| progress.ledger_sequence),
+    };
+    *touched = input.touched(model, &rows, after);
+    if rows.has_rows() || !matches!(input.mode, LoadMode::Append | LoadMode::Upsert) {
+        let scope = Scope {
+            days: touched.days.clone(),
+            changed: match &touched.days {
+                Some(days) => days.iter().copied().collect(),
+                None => input.changed_dates.clone(),
+            },
+            through: input.progress,
+            after: after.unwrap_or(input.progress),
+            clock: run.started_at,
+        };
+        let gate = Gate { engine, model, mode: &input.mode, scope: &scope };
+        *checks = gate.look(&mut *load, rows).await?;
+        let failed = summary(checks);
+        if !failed.is_empty() {
+            let model = model.name().to_owned();
+            return Err(PipelineError::ChecksFailed { model, failed });
+        }
+    }
     failpoint::pass("etl.after_stage").map_err(|failure| {
         StoreError::new(
             engine.stores.warehouse.name(),
@@ -62,16 +127,28 @@ pub async fn execute_model(
     Ok(load.publish(publication).await?)
 }
 
+/// What the warehouse says of the model's key, if it has one and the rows came that far.
+fn key_outcome(
+    model: &Model,
+    outcome: &Result<LoadOutcome, PipelineError>,
+) -> Option<CheckOutcome> {
+    let key = CheckOutcome::of_key(model)?;
+    match outcome {
+        Ok(outcome) => (outcome.rows_staged > 0).then_some(key),
+        Err(PipelineError::Store(error)) if is_key_violation(error) => {
+            // The warehouse stops at the first such row.
+            Some(key.with_rows(1, vec![error.source.to_string()]))
+        }
+        Err(_) => None,
+    }
+}
+
 /// Stages the rows of a model. One that is refused memory beside others begins anew when it has all
 /// of it to itself, in the way that needs least.
-async fn stage(
-    engine: &Engine,
-    model: &Model,
-    input: &Input,
-) -> Result<Box<dyn Load>, PipelineError> {
+async fn stage(engine: &Engine, model: &Model, input: &Input) -> Result<Staged, PipelineError> {
     let beside_others = engine.memory_turn.read().await;
     let failure = match try_to_stage(engine, model, input, false).await {
-        Ok(load) => return Ok(load),
+        Ok(staged) => return Ok(staged),
         Err(failure) => failure,
     };
     drop(beside_others);
@@ -82,6 +159,9 @@ async fn stage(
     let _alone = engine.memory_turn.write().await;
     try_to_stage(engine, model, input, true).await.map_err(|failure| failure.error)
 }
+
+/// A load with all of its rows, and what was seen of them.
+type Staged = (Box<dyn Load>, RowChecks);
 
 /// Why rows could not be staged.
 struct StageFailure {
@@ -95,7 +175,7 @@ async fn try_to_stage(
     model: &Model,
     input: &Input,
     frugal: bool,
-) -> Result<Box<dyn Load>, StageFailure> {
+) -> Result<Staged, StageFailure> {
     let pool = Arc::clone(&engine.runtime.memory_pool);
     let (runtime, refusals) = counted_runtime(&engine.runtime, pool);
     let config = match frugal {
@@ -104,7 +184,7 @@ async fn try_to_stage(
     };
     let work = AssertUnwindSafe(stage_rows(engine, model, input, config, runtime)).catch_unwind();
     let error = match work.await {
-        Ok(Ok(load)) => return Ok(load),
+        Ok(Ok(staged)) => return Ok(staged),
         Ok(Err(error)) => error,
         Err(panic) => {
             PipelineError::Aborted { model: model.name().to_owned(), reason: panic_text(&*panic) }
@@ -121,20 +201,23 @@ async fn stage_rows(
     input: &Input,
     config: SessionConfig,
     runtime: Arc<RuntimeEnv>,
-) -> Result<Box<dyn Load>, PipelineError> {
+) -> Result<Staged, PipelineError> {
+    let pool = Arc::clone(&runtime.memory_pool);
     let query_error =
         |source: DataFusionError| PipelineError::Query { model: model.name().to_owned(), source };
     let session = session_for(engine, model, input, config, runtime).await.map_err(query_error)?;
     let rows = select_rows(&session, model, input).await.map_err(query_error)?;
     let mut load = engine.stores.warehouse.begin_load(&model.table, &input.mode).await?;
+    let mut seen = RowChecks::of_model(model, &pool).map_err(query_error)?;
     let mut stream = rows.execute_stream().await.map_err(query_error)?;
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(query_error)?;
         if batch.num_rows() > 0 {
+            seen.look_at(&batch).map_err(query_error)?;
             load.write(batch).await?;
         }
     }
-    Ok(load)
+    Ok((load, seen))
 }
 
 /// What a model reads, and where its rows go.
@@ -213,6 +296,23 @@ impl Input {
             input.changed_dates = days.into_keys().collect();
         }
         Ok(input)
+    }
+
+    /// What is touched by these rows.
+    fn touched(&self, model: &Model, rows: &RowChecks, after: Option<i64>) -> Touched {
+        let event_days: BTreeSet<i32> = match model.strategy.reads_events() {
+            true => self.changed_dates.iter().copied().collect(),
+            false => BTreeSet::new(),
+        };
+        let days = match (&model.table.partition, &self.mode) {
+            (Some(_), LoadMode::ReplacePartitions(replaced)) => {
+                Some(replaced.union(rows.days()).copied().collect())
+            }
+            (Some(_), _) => Some(rows.days().clone()),
+            (None, LoadMode::ReplaceAll) => None,
+            (None, _) => Some(event_days.clone()),
+        };
+        Touched { days, event_days, after }
     }
 
     fn read_all(&mut self, history: History) {
@@ -294,24 +394,7 @@ async fn select_rows(
         .collect();
     let rows = DataFrame::new(state, plan).select(columns)?;
     match (&input.partitions, &model.table.partition) {
-        (Some(partitions), Some(partition)) => {
-            rows.filter(in_partitions(&model.table, partition, partitions))
-        }
+        (Some(partitions), Some(partition)) => rows.filter(is_one_of(partition, partitions)),
         _ => Ok(rows),
-    }
-}
-
-/// The condition that a row belongs to one of the partitions: a range where they have no gap.
-fn in_partitions(table: &TableDefinition, partition: &str, days: &BTreeSet<i32>) -> Expr {
-    debug_assert_eq!(
-        table.column(partition).map(|column| &column.data_type),
-        Some(&DataType::Date32)
-    );
-    let column = Expr::Column(Column::from_name(partition));
-    match (days.first(), days.last()) {
-        (Some(first), Some(last)) if (last - first) as usize + 1 == days.len() => {
-            column.between(date(*first), date(*last))
-        }
-        _ => column.in_list(days.iter().map(|day| date(*day)).collect(), false),
     }
 }

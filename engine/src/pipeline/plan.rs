@@ -194,8 +194,24 @@ async fn plan_increment(
             None => {}
         }
     }
+    if let Some(first) = first_open_day(engine, marks) {
+        let latest = engine.stores.warehouse.latest_partition(&model.table).await?;
+        let last = days.last().copied().into_iter().chain(latest).max().unwrap_or(first);
+        partitions.extend(first.saturating_sub(model.lookahead())..=last);
+    }
     let reason = format!("{} days changed in {}", days.len(), sources(marks));
     Ok((Action::Partitions(partitions), reason))
+}
+
+/// The first day whose change reaches every later partition. `lookback` limits what a model reads of
+/// a table with a partition; of one without, such as a dimension of players, it reads everything.
+fn first_open_day(engine: &Engine, marks: &[StaleMark]) -> Option<i32> {
+    let is_read_whole = |mark: &&StaleMark| {
+        let source = engine.project.model(&mark.source);
+        source.is_some_and(|source| source.table.partition.is_none())
+    };
+    let open = marks.iter().filter(|mark| !mark.exact).filter(is_read_whole);
+    open.filter_map(|mark| mark.day).min()
 }
 
 fn sources(marks: &[StaleMark]) -> String {

@@ -6,15 +6,17 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tracing::{error, info};
 
-use super::execute::execute_model;
+use super::execute::{Execution, RunTime, execute_model};
 use super::plan::{Action, ModelPlan, RunOptions, Situation, plan_model};
+use super::record::{notify, notify_of_check};
 use super::select::select_models;
 use super::{Engine, PipelineError};
+use crate::checks::run::EndedRun;
+use crate::checks::{CheckOutcome, Touched};
 use crate::clock::now_millis;
 use crate::models::Model;
-use crate::stores::warehouse::{LoadOutcome, RunRecord};
+use crate::stores::warehouse::LoadOutcome;
 
 /// How a model's run ended.
 #[derive(Debug)]
@@ -40,6 +42,10 @@ pub struct ModelReport {
     pub state: ModelState,
     /// How long it took.
     pub elapsed: Duration,
+    /// What its checks found.
+    pub checks: Vec<CheckOutcome>,
+    /// What it touched, if it was loaded.
+    pub touched: Option<Touched>,
 }
 
 /// What a run did.
@@ -51,14 +57,26 @@ pub struct RunReport {
     pub models: Vec<ModelReport>,
     /// The latest commit that was read.
     pub through: i64,
+    /// What checks found that are about no model in particular.
+    pub checks: Vec<CheckOutcome>,
 }
 
 impl RunReport {
-    /// Whether every model is up to date now.
+    /// Whether every model is up to date now, and no check has found an error.
     pub fn succeeded(&self) -> bool {
+        self.models_succeeded() && !self.checks.iter().any(CheckOutcome::is_error)
+    }
+
+    /// Whether every model is up to date now.
+    fn models_succeeded(&self) -> bool {
         self.models
             .iter()
             .all(|report| matches!(report.state, ModelState::Loaded(_) | ModelState::UpToDate))
+    }
+
+    /// What all checks found, those of models first.
+    pub fn all_checks(&self) -> impl Iterator<Item = &CheckOutcome> {
+        self.models.iter().flat_map(|report| &report.checks).chain(&self.checks)
     }
 }
 
@@ -86,20 +104,22 @@ impl Engine {
     ) -> Result<RunReport, PipelineError> {
         let selected = select_models(&self.project, &options.select)?;
         let _lock = self.stores.warehouse.lock("pipeline").await?;
+        let started_at = now_millis();
         let names: Vec<String> =
             self.project.models.iter().map(|model| model.name().to_owned()).collect();
         self.stores.warehouse.forget_models_except(&names).await?;
         if options.backfill.is_some() {
             // What is new comes first, so that a backfill and an increment never overlap.
             let increment = RunOptions { select: options.select.clone(), ..RunOptions::default() };
-            let report = self.run_selected(&selected, &increment, observer.clone()).await?;
-            self.record(&report).await?;
-            if !report.succeeded() {
+            let report =
+                self.run_selected(&selected, &increment, started_at, observer.clone()).await?;
+            self.record(&report, started_at).await?;
+            if !report.models_succeeded() {
                 return Ok(report);
             }
         }
-        let report = self.run_selected(&selected, options, observer).await?;
-        self.record(&report).await?;
+        let report = self.run_selected(&selected, options, started_at, observer).await?;
+        self.record(&report, started_at).await?;
         Ok(report)
     }
 
@@ -107,6 +127,7 @@ impl Engine {
         &self,
         selected: &BTreeSet<String>,
         options: &RunOptions,
+        started_at: i64,
         observer: Option<Observer>,
     ) -> Result<RunReport, PipelineError> {
         let situation = Situation::read(self, None).await?;
@@ -116,7 +137,7 @@ impl Engine {
         let mut run = Run {
             engine: self,
             options,
-            through: situation.through,
+            time: RunTime { through: situation.through, started_at },
             waiting: self
                 .project
                 .models
@@ -154,7 +175,35 @@ impl Engine {
             notify(&observer, &report);
             reports.push(report);
         }
-        Ok(RunReport { migrations, models: reports, through: situation.through })
+        let checks = self.check_run(&reports, options, run.time).await;
+        for check in &checks {
+            notify_of_check(check, observer.is_some());
+        }
+        Ok(RunReport { migrations, models: reports, through: situation.through, checks })
+    }
+
+    /// Evaluates the checks that are about no model in particular.
+    async fn check_run(
+        &self,
+        reports: &[ModelReport],
+        options: &RunOptions,
+        time: RunTime,
+    ) -> Vec<CheckOutcome> {
+        let failed = |report: &&ModelReport| {
+            matches!(report.state, ModelState::Failed(_) | ModelState::Skipped(_))
+        };
+        let ended = EndedRun {
+            engine: self,
+            touched: reports
+                .iter()
+                .filter_map(|report| Some((report.model.as_str(), report.touched.as_ref()?)))
+                .collect(),
+            failed: reports.iter().filter(failed).map(|report| report.model.as_str()).collect(),
+            is_increment: options.select.is_empty() && options.backfill.is_none(),
+            through: time.through,
+            clock: time.started_at,
+        };
+        ended.look().await
     }
 
     /// The tables that this run replaces as a whole, so that their columns may change.
@@ -179,65 +228,13 @@ impl Engine {
             .map(|model| model.name().to_owned())
             .collect()
     }
-
-    async fn record(&self, report: &RunReport) -> Result<(), PipelineError> {
-        let finished_at = now_millis();
-        let records: Vec<RunRecord> = report
-            .models
-            .iter()
-            .filter(|report| !matches!(report.state, ModelState::UpToDate))
-            .map(|report| {
-                let elapsed = i64::try_from(report.elapsed.as_millis()).unwrap_or(i64::MAX);
-                let (state, rows, error) = match &report.state {
-                    ModelState::Loaded(outcome) => ("loaded", outcome.rows_staged, None),
-                    ModelState::UpToDate => ("up to date", 0, None),
-                    ModelState::Failed(error) => ("failed", 0, Some(error.to_string())),
-                    ModelState::Skipped(error) => ("skipped", 0, Some(error.to_string())),
-                };
-                RunRecord {
-                    started_at: finished_at - elapsed,
-                    finished_at,
-                    model: report.model.clone(),
-                    state: state.to_owned(),
-                    mode: report.action.clone(),
-                    rows,
-                    error,
-                }
-            })
-            .collect();
-        if !records.is_empty() {
-            self.stores.warehouse.record_runs(&records).await?;
-        }
-        Ok(())
-    }
-}
-
-fn notify(observer: &Option<Observer>, report: &ModelReport) {
-    match &report.state {
-        ModelState::Failed(failure) => {
-            error!(model = %report.model, error = %failure, "model {} failed: {failure}", report.model);
-        }
-        // Whoever watches is told below.
-        ModelState::Loaded(outcome) if observer.is_none() => info!(
-            model = %report.model,
-            rows = outcome.rows_staged,
-            "model {} loaded: {}, {} rows",
-            report.model,
-            report.action,
-            outcome.rows_staged
-        ),
-        ModelState::Loaded(_) | ModelState::UpToDate | ModelState::Skipped(_) => {}
-    }
-    if let Some(observer) = observer {
-        observer(report);
-    }
 }
 
 /// A run under way.
 struct Run<'a> {
     engine: &'a Engine,
     options: &'a RunOptions,
-    through: i64,
+    time: RunTime,
     waiting: Vec<Arc<Model>>,
     /// Models that have ended, and whether they succeeded.
     ended: BTreeMap<String, bool>,
@@ -251,10 +248,15 @@ impl Run<'_> {
     fn start_ready(&mut self, selected: &BTreeSet<String>) -> Vec<ModelReport> {
         let mut skipped = Vec::new();
         for model in std::mem::take(&mut self.waiting) {
+            let waits = self.engine.project.waits.get(model.name());
             let upstream = || {
-                model.reads.iter().map(|read| &read.model).filter(|name| selected.contains(*name))
+                let waits = waits.iter().flat_map(|waits| waits.iter());
+                waits.filter(|(name, _)| selected.contains(*name))
             };
-            if let Some(failed) = upstream().find(|name| self.ended.get(*name) == Some(&false)) {
+            let failed = |(name, needed): &(&String, &bool)| {
+                **needed && self.ended.get(*name) == Some(&false)
+            };
+            if let Some((failed, _)) = upstream().find(failed) {
                 let error = PipelineError::UpstreamFailed {
                     model: model.name().to_owned(),
                     upstream: failed.clone(),
@@ -265,15 +267,17 @@ impl Run<'_> {
                     action: "none".to_owned(),
                     state: ModelState::Skipped(error),
                     elapsed: Duration::ZERO,
+                    checks: Vec::new(),
+                    touched: None,
                 });
-            } else if upstream().all(|name| self.ended.contains_key(name)) {
+            } else if upstream().all(|(name, _)| self.ended.contains_key(name)) {
                 let engine = self.engine.clone();
                 let options = self.options.clone();
                 let permits = Arc::clone(&self.permits);
-                let through = self.through;
+                let time = self.time;
                 self.tasks.spawn(async move {
                     let _permit = permits.acquire_owned().await;
-                    run_model(&engine, &model, &options, through).await
+                    run_model(&engine, &model, &options, time).await
                 });
             } else {
                 self.waiting.push(model);
@@ -287,50 +291,68 @@ async fn run_model(
     engine: &Engine,
     model: &Model,
     options: &RunOptions,
-    through: i64,
+    time: RunTime,
 ) -> ModelReport {
     let started = Instant::now();
-    let work = plan_and_execute(engine, model, options, through);
-    let (action, state) = match engine.timeout {
-        None => work.await,
-        Some(limit) => match tokio::time::timeout(limit, work).await {
-            Ok(ended) => ended,
-            Err(_) => {
-                let model = model.name().to_owned();
-                (String::new(), ModelState::Failed(PipelineError::TimedOut { model, limit }))
-            }
-        },
+    let mut report = ModelReport {
+        model: model.name().to_owned(),
+        action: String::new(),
+        state: ModelState::UpToDate,
+        elapsed: Duration::ZERO,
+        checks: Vec::new(),
+        touched: None,
     };
-    ModelReport { model: model.name().to_owned(), action, state, elapsed: started.elapsed() }
+    let work = plan_and_execute(engine, model, options, time, &mut report);
+    if let Some(limit) = engine.timeout {
+        if tokio::time::timeout(limit, work).await.is_err() {
+            let model = model.name().to_owned();
+            report.state = ModelState::Failed(PipelineError::TimedOut { model, limit });
+        }
+    } else {
+        work.await;
+    }
+    report.elapsed = started.elapsed();
+    report
 }
 
 async fn plan_and_execute(
     engine: &Engine,
     model: &Model,
     options: &RunOptions,
-    through: i64,
-) -> (String, ModelState) {
+    time: RunTime,
+    report: &mut ModelReport,
+) {
     // The models upstream have ended by now, so their stale marks are there.
-    let plan = match Situation::read(engine, Some(through)).await {
+    let plan = match Situation::read(engine, Some(time.through)).await {
         Ok(situation) => plan_model(engine, model, options, &situation).await,
         Err(error) => Err(error),
     };
     let plan = match plan {
         Ok(plan) => plan,
-        Err(error) => return (String::new(), ModelState::Failed(error.into())),
-    };
-    let action = describe(model, &plan);
-    match plan.action {
-        Action::UpToDate => (action, ModelState::UpToDate),
-        Action::NoPartition => {
-            let model = model.name().to_owned();
-            (action, ModelState::Failed(PipelineError::NoPartition { model }))
+        Err(error) => {
+            report.state = ModelState::Failed(error.into());
+            return;
         }
-        _ => match execute_model(engine, model, &plan, through).await {
-            Ok(outcome) => (action, ModelState::Loaded(outcome)),
-            Err(error) => (action, ModelState::Failed(error)),
-        },
-    }
+    };
+    report.action = describe(model, &plan);
+    report.state = match plan.action {
+        Action::UpToDate => ModelState::UpToDate,
+        Action::NoPartition => {
+            ModelState::Failed(PipelineError::NoPartition { model: model.name().to_owned() })
+        }
+        _ => {
+            let Execution { outcome, checks, touched } =
+                execute_model(engine, model, &plan, time).await;
+            report.checks = checks;
+            match outcome {
+                Ok(outcome) => {
+                    report.touched = Some(touched);
+                    ModelState::Loaded(outcome)
+                }
+                Err(error) => ModelState::Failed(error),
+            }
+        }
+    };
 }
 
 /// The action in a few words.

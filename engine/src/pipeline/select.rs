@@ -53,10 +53,11 @@ fn add_downstream(project: &CompiledProject, name: &str, selected: &mut BTreeSet
 }
 
 fn add_upstream(project: &CompiledProject, name: &str, selected: &mut BTreeSet<String>) {
-    let Some(model) = project.model(name) else { return };
-    for read in &model.reads {
-        if selected.insert(read.model.clone()) {
-            add_upstream(project, &read.model, selected);
+    // Also what the model's checks read: its rows are not published unchecked.
+    let waits = project.waits.get(name).into_iter().flatten();
+    for (upstream, _) in waits.filter(|(_, is_needed)| **is_needed) {
+        if selected.insert(upstream.clone()) {
+            add_upstream(project, upstream, selected);
         }
     }
 }

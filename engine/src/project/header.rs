@@ -26,6 +26,9 @@
 //! | `combine` | per column, what `upsert` makes of the stored and the new value: see [`CombineRule`] |
 //! | `partition` | the date column that the table is rebuilt by |
 //! | `lookback`, `lookahead` | days of events before and after a partition's own day that its rows are made of |
+//! | `not_null` | columns that are never NULL |
+//! | `accepted` | per column, the values that it may have: `store = 'app_store' \| 'steam'` |
+//! | `references` | per column, the column of another model that has each of its values: `item_id = dim_item.item_id` |
 //! | `title`, `chart` | how people see the table: see [`chart`] |
 //! | `@column` | what a column of the result means |
 //!
@@ -34,12 +37,16 @@
 //! prose such as `Note: …` stays prose. A value goes on in the next line when it ends with a
 //! comma; an `@column` text, when the next line is indented. ` --` begins a remark.
 //!
+//! `not_null`, `accepted` and `references` are checks: rows that break one are not published, or are
+//! only reported where ` (warn)` stands behind the item. NULL breaks `not_null` alone.
+//!
 //! Without `load`, a model with a key is an upsert, and one with only a partition is replaced.
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Severity};
 use super::source::SourceFile;
 
 pub mod chart;
+mod checks;
 mod comment_lines;
 mod model;
 mod query;
@@ -115,6 +122,53 @@ pub struct ColumnDescription {
     pub text: String,
 }
 
+/// What must hold of a column's values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckRule {
+    /// `not_null`: they are not NULL.
+    NotNull,
+    /// `accepted`: they are among these.
+    Accepted(Vec<Located<AcceptedValue>>),
+    /// `references`: a column of another model has them.
+    References {
+        /// The other model.
+        model: Located<String>,
+        /// Its column.
+        column: Located<String>,
+    },
+}
+
+impl CheckRule {
+    /// Name of the setting that it stands in.
+    pub fn setting(&self) -> &'static str {
+        match self {
+            Self::NotNull => "not_null",
+            Self::Accepted(_) => "accepted",
+            Self::References { .. } => "references",
+        }
+    }
+}
+
+/// A value as it is written in a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptedValue {
+    /// Its text, without quotes.
+    pub text: String,
+    /// Whether it stood in quotes.
+    pub quoted: bool,
+}
+
+/// A check of one column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderCheck {
+    /// Column of the model.
+    pub column: String,
+    /// What must hold.
+    pub rule: CheckRule,
+    /// Whether rows that break it are kept back or only reported.
+    pub severity: Severity,
+}
+
 /// The header of one model file.
 ///
 /// Names of columns are identifiers, but whether the model has such columns is for the planner
@@ -142,6 +196,8 @@ pub struct ModelHeader {
     pub lookahead_days: u32,
     /// Descriptions of columns. Located at the column's name.
     pub columns: Vec<Located<ColumnDescription>>,
+    /// Checks of columns. Located at the column's name.
+    pub checks: Vec<Located<HeaderCheck>>,
 }
 
 impl ModelHeader {

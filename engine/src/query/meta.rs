@@ -277,6 +277,28 @@ async fn rows(
                 })
                 .collect()
         }
+        MetaTable::Checks => {
+            let checks = engine.stores.warehouse.checks(usize::MAX).await?;
+            checks
+                .into_iter()
+                .map(|check| {
+                    vec![
+                        Cell::Number(check.run.saturating_mul(1000)),
+                        Cell::Number(check.finished_at.saturating_mul(1000)),
+                        Cell::text(check.name),
+                        Cell::optional_text(check.model),
+                        Cell::text(check.severity),
+                        Cell::text(check.status),
+                        Cell::count(check.rows),
+                        Cell::optional_text(check.sample),
+                        Cell::optional_text(check.detail),
+                        Cell::optional_text(check.description),
+                        Cell::text(check.file),
+                        Cell::count(check.millis),
+                    ]
+                })
+                .collect()
+        }
         MetaTable::Tables => described_tables(&engine.project)
             .into_iter()
             .map(|table| {

@@ -59,7 +59,7 @@ pub fn bind(
 }
 
 /// Stand-ins for planning: the default of each parameter, NULL of its type where it has none.
-pub(super) fn stand_ins(header: &QueryHeader) -> ParamValues {
+pub(crate) fn stand_ins(header: &QueryHeader) -> ParamValues {
     let mut values = HashMap::new();
     for parameter in &header.parameters {
         let QueryParameter { name, parameter_type, default, .. } = &parameter.value;

@@ -21,7 +21,7 @@ const INFORMATION_SCHEMA: &str = "information_schema";
 ///
 /// # Errors
 /// [`QueryError::Plan`] with every mistake that the planner tells at once.
-pub(super) async fn logical_plan(
+pub(crate) async fn logical_plan(
     state: &SessionState,
     prepared: &PreparedStatement,
     values: ParamValues,
@@ -91,7 +91,7 @@ fn catalog(state: &SessionState) -> Option<Arc<dyn CatalogProvider>> {
 }
 
 /// Schema and table of a name as it is written, or `None` if it names another catalog.
-fn schema_and_name(written: &str) -> Option<(&str, &str)> {
+pub(crate) fn schema_and_name(written: &str) -> Option<(&str, &str)> {
     let parts: Vec<&str> = written.split('.').collect();
     match parts.as_slice() {
         [table] => Some((STAR, table)),

@@ -47,10 +47,10 @@ pub struct PreparedStatement {
     /// Mistakes in the header that are only warnings.
     pub(crate) warnings: Vec<crate::project::diagnostic::Diagnostic>,
     /// The statement; each `$name` is cast to its parameter's type.
-    pub(super) statement: Statement,
+    pub(crate) statement: Statement,
     /// Names of tables as they are written, in lower case where not quoted; names that `WITH`
     /// defines are not among them.
-    pub(super) tables: Vec<Located<String>>,
+    pub(crate) tables: Vec<Located<String>>,
 }
 
 impl PreparedStatement {

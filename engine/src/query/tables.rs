@@ -233,8 +233,7 @@ mod tests {
 
     #[test]
     fn every_column_of_the_fixed_tables_is_described() {
-        let project =
-            CompiledProject { contracts: Vec::new(), models: Vec::new(), queries: Vec::new() };
+        let project = CompiledProject::default();
         let tables = tables(&project);
         assert!(tables.iter().any(|table| (table.schema, &*table.name) == ("hot", "events")));
         for table in tables {

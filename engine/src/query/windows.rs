@@ -76,3 +76,54 @@ fn row_bytes(schema: &Schema) -> usize {
     let bytes = |kind: &DataType| kind.primitive_width().unwrap_or(TEXT_BYTES);
     schema.fields().iter().map(|field| bytes(field.data_type())).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::util::pretty::pretty_format_batches;
+    use datafusion::execution::session_state::SessionStateBuilder;
+    use datafusion::prelude::{SessionConfig, SessionContext};
+
+    use super::*;
+    use crate::functions::register_all;
+
+    async fn run(session: &SessionContext, sql: &str) -> String {
+        let batches = session.sql(sql).await.unwrap().collect().await.unwrap();
+        pretty_format_batches(&batches).unwrap().to_string()
+    }
+
+    /// As for functions of DataFusion's own, the result is the same whether the rows are evaluated at
+    /// once or as they come, in small batches.
+    #[tokio::test]
+    async fn sessions_are_the_same_at_once_and_as_they_come() {
+        let session = |budget| {
+            let config = SessionConfig::new().with_target_partitions(2).with_batch_size(3);
+            let state = SessionStateBuilder::new()
+                .with_config(config)
+                .with_default_features()
+                .with_physical_optimizer_rule(Arc::new(WholeWindows { budget }))
+                .build();
+            let session = SessionContext::new_with_state(state);
+            register_all(&session);
+            session
+        };
+        let (whole, as_they_come) = (session(usize::MAX), session(0));
+        let sql = "SELECT n % 3 AS player, n, sessionize(to_timestamp_seconds(n * n), 60) \
+                   OVER (PARTITION BY n % 3 ORDER BY to_timestamp_seconds(n * n)) AS session \
+                   FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9), (10), (11), (12), \
+                   (13), (14), (15), (16), (17), (18), (19)) AS v (n) ORDER BY player, n";
+        for (session, operator) in
+            [(&whole, " WindowAggExec"), (&as_they_come, " BoundedWindowAggExec")]
+        {
+            let plan = run(session, &format!("EXPLAIN {sql}")).await;
+            assert!(plan.contains(operator), "{plan}");
+        }
+        let sessions = run(&whole, sql).await;
+        assert_eq!(sessions, run(&as_they_come, sql).await);
+        // Player 0 comes at 0, 9, 36 and 81, and then after pauses of 63 and more.
+        for row in
+            ["| 0      | 6  | 1       |", "| 0      | 9  | 1       |", "| 0      | 12 | 2       |"]
+        {
+            assert!(sessions.contains(row), "{sessions}");
+        }
+    }
+}

@@ -314,6 +314,13 @@ const SETTINGS: &[SettingSpec] = &[
         example: "10m",
     },
     SettingSpec {
+        name: "checks.keep",
+        kind: SettingKind::Duration { least: Duration::ZERO, most: DAY.saturating_mul(3660) },
+        default: "30d",
+        help: "How long it is kept what the checks of a run have found; the latest is always kept",
+        example: "90d",
+    },
+    SettingSpec {
         name: "archive.after",
         kind: SettingKind::Duration { least: Duration::ZERO, most: DAY.saturating_mul(3660) },
         default: "7d",

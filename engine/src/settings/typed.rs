@@ -32,6 +32,8 @@ pub struct Settings {
     pub api: ApiSettings,
     /// How queries and models are executed.
     pub engine: EngineSettings,
+    /// What is kept of checks.
+    pub checks: CheckSettings,
     /// How the archive is kept.
     pub archive: ArchivePolicy,
     /// What an ad-hoc query may take.
@@ -117,6 +119,13 @@ pub struct EngineSettings {
     pub model_parallelism: Option<NonZeroUsize>,
     /// Longest time for one query or model, if limited.
     pub timeout: Option<Duration>,
+}
+
+/// What is kept of checks.
+#[derive(Debug, Clone)]
+pub struct CheckSettings {
+    /// How long their outcomes are kept.
+    pub keep: Duration,
 }
 
 /// What an ad-hoc query may take.
@@ -238,6 +247,7 @@ impl Settings {
             timeout: Some(values.duration("engine.timeout")).filter(|time| !time.is_zero()),
         };
         let api = ApiSettings::from_values(&values, engine.threads);
+        let checks = CheckSettings { keep: values.duration("checks.keep") };
         let archive = ArchivePolicy {
             after: values.duration("archive.after"),
             grace: values.duration("archive.grace"),
@@ -287,6 +297,7 @@ impl Settings {
             collector,
             api,
             engine,
+            checks,
             archive,
             query,
             cache,

@@ -191,6 +191,10 @@ pub trait HotStore: Send + Sync {
     /// under way then, a part may be.
     async fn scan(&self, filter: &HotFilter, after: Option<String>) -> StoreResult<HotPage>;
 
+    /// Those of these events that no document is of, in the given order. A thousand at most are asked
+    /// for at a time.
+    async fn missing(&self, event_ids: Vec<String>) -> StoreResult<Vec<String>>;
+
     /// Number of documents.
     async fn count(&self) -> StoreResult<u64>;
 

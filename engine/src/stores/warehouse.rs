@@ -5,7 +5,7 @@
 //! models downstream, and the removal of the stale days that the load itself has mended. A crash
 //! before the publication leaves nothing behind; after it, nothing is repeated.
 
-mod key;
+pub(crate) mod key;
 pub mod postgres;
 pub mod sqlite;
 
@@ -16,8 +16,13 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
+use datafusion::common::Result;
+use tokio::sync::mpsc::Sender;
 
 use super::error::StoreResult;
+
+/// Entries kept in the history of checks.
+const CHECK_HISTORY: i64 = 20_000;
 
 /// How a column of an existing row takes the value of a new row with the same key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,12 +205,43 @@ pub struct LoadOutcome {
     pub stale_marks: u64,
 }
 
+/// What is to be seen of a table as it will be once a load is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// How the staged rows will become part of the table.
+    pub mode: LoadMode,
+    /// The columns, at least one.
+    pub columns: Vec<String>,
+    /// Partitions (days since 1970) of which the rows are seen that the load leaves as they are; none
+    /// where the table has no partition.
+    pub days: BTreeSet<i32>,
+}
+
+impl Preview {
+    /// The schema of the rows. Every column is nullable.
+    pub fn schema(&self, table: &TableDefinition) -> SchemaRef {
+        let columns = self.columns.iter().filter_map(|name| table.column(name));
+        let fields: Vec<Field> = columns
+            .map(|column| Field::new(&column.name, column.data_type.clone(), true))
+            .collect();
+        Arc::new(Schema::new(fields))
+    }
+}
+
+/// Takes the rows of a preview.
+pub type PreviewSender = Sender<Result<RecordBatch>>;
+
 /// One load under way. Dropping it discards what was staged.
 #[async_trait]
 pub trait Load: Send {
     /// Stages rows, whose columns are the table's in its order and types. A row that cannot be kept
     /// is an error here or when the load is published.
     async fn write(&mut self, rows: RecordBatch) -> StoreResult<()>;
+
+    /// Sends the rows that the load writes as they will be once it is published (merged with those
+    /// that are there), and those of the wanted partitions that it leaves as they are. Nobody else
+    /// sees a change, and nobody is kept waiting. No rows can be staged after it.
+    async fn preview(&mut self, preview: &Preview, rows: PreviewSender) -> StoreResult<()>;
 
     /// Publishes everything staged, in one transaction.
     async fn publish(self: Box<Self>, publication: Publication) -> StoreResult<LoadOutcome>;
@@ -228,6 +264,35 @@ pub struct RunRecord {
     pub rows: u64,
     /// Why it failed.
     pub error: Option<String>,
+}
+
+/// How a check ended, for the history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckRecord {
+    /// When the run began that it is a part of (milliseconds since 1970, UTC).
+    pub run: i64,
+    /// When the check ended.
+    pub finished_at: i64,
+    /// Name of the check.
+    pub name: String,
+    /// The model whose rows it is about, if it is about one.
+    pub model: Option<String>,
+    /// `error` or `warn`.
+    pub severity: String,
+    /// `passed`, `failed`, `broken` or `skipped`.
+    pub status: String,
+    /// Rows that are wrong.
+    pub rows: u64,
+    /// The first of them, one per line.
+    pub sample: Option<String>,
+    /// Why it is broken or was skipped.
+    pub detail: Option<String>,
+    /// What is wrong with such rows.
+    pub description: Option<String>,
+    /// Where it is written, such as `sql/checks/orphans.sql`.
+    pub file: String,
+    /// How long it took, in milliseconds.
+    pub millis: u64,
 }
 
 /// The warehouse. Every method ends within the store's time-outs.
@@ -256,6 +321,9 @@ pub trait Warehouse: Send + Sync {
     /// The table for SQL, with filters and projections pushed down.
     fn table(&self, table: &TableDefinition) -> Arc<dyn TableProvider>;
 
+    /// The latest day of the table's partition column; `None` if it has none, or no rows.
+    async fn latest_partition(&self, table: &TableDefinition) -> StoreResult<Option<i32>>;
+
     /// The progress of every model.
     async fn progress(&self) -> StoreResult<Vec<ModelProgress>>;
 
@@ -270,6 +338,16 @@ pub trait Warehouse: Send + Sync {
 
     /// The latest entries of the history, newest first.
     async fn runs(&self, limit: usize) -> StoreResult<Vec<RunRecord>>;
+
+    /// Appends to the history of checks, and drops what ended before `oldest` (milliseconds since 1970,
+    /// UTC) or is beyond the last twenty thousand, but for the latest entry of each check.
+    async fn record_checks(&self, checks: &[CheckRecord], oldest: i64) -> StoreResult<()>;
+
+    /// The latest entries of the history of checks, newest first.
+    async fn checks(&self, limit: usize) -> StoreResult<Vec<CheckRecord>>;
+
+    /// The latest entry of each check that was not skipped, by model and name.
+    async fn latest_checks(&self) -> StoreResult<Vec<CheckRecord>>;
 
     /// How messages name this store.
     fn name(&self) -> String;

@@ -103,6 +103,10 @@ pub(crate) async fn suite(store: &dyn HotStore) {
     let events = [(UUID, "anna", 3), ("free text", "bela", 2), ("ünï\"code", "anna", 1)];
     assert_eq!(insert(store, batch("a", 10, 1, &events)).await, []);
     assert_eq!(store.count().await.unwrap(), 3);
+    let asked = ["free text", "nobody", UUID, "0190a1b2-0000-7e5f-8091-a2b3c4d5e6f7", "ünï\"code"];
+    let missing = store.missing(asked.map(str::to_owned).to_vec()).await.unwrap();
+    assert_eq!(missing, ["nobody", "0190a1b2-0000-7e5f-8091-a2b3c4d5e6f7"]);
+    assert_eq!(store.missing(Vec::new()).await.unwrap(), Vec::<String>::new());
     // The same records again are replays, however they are cut into batches.
     assert_eq!(insert(store, batch("a", 11, 1, &events[1..])).await, []);
     assert_eq!(store.count().await.unwrap(), 3);

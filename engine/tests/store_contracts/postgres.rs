@@ -65,7 +65,7 @@ async fn tables_of_an_earlier_version_are_added_to() {
         let client = database::connect(&url).await;
         client
             .batch_execute(
-                "DROP TABLE questlake.api_keys; UPDATE questlake.installation SET version = 1",
+                "DROP TABLE questlake.api_keys; UPDATE questlake.installation SET version = 2",
             )
             .await
             .unwrap();

@@ -9,8 +9,8 @@ use arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::SessionContext;
 use questlake_engine::stores::error::StoreErrorKind;
 use questlake_engine::stores::warehouse::{
-    Combine, LoadMode, ModelProgress, Publication, RunRecord, TableColumn, TableDefinition,
-    Warehouse, Watch,
+    CheckRecord, Combine, LoadMode, ModelProgress, Preview, Publication, RunRecord, TableColumn,
+    TableDefinition, Warehouse, Watch,
 };
 
 pub(crate) fn column(name: &str, data_type: DataType, combine: Combine) -> TableColumn {
@@ -93,14 +93,16 @@ pub(crate) async fn select(warehouse: &dyn Warehouse, condition: &str) -> String
     let sql =
         format!("SELECT player_id, day, events, revenue, platform FROM t {condition} ORDER BY 1");
     let batches = session.sql(&sql).await.unwrap().collect().await.unwrap();
-    let text = pretty_format_batches(&batches).unwrap().to_string();
-    let lines: Vec<String> = text
-        .lines()
+    lines_of(&batches).join("\n")
+}
+
+fn lines_of(batches: &[RecordBatch]) -> Vec<String> {
+    let text = pretty_format_batches(batches).unwrap().to_string();
+    text.lines()
         .skip(3)
         .filter(|line| line.starts_with("| "))
         .map(|line| line.split('|').map(str::trim).collect::<Vec<_>>().join(" ").trim().to_owned())
-        .collect();
-    lines.join("\n")
+        .collect()
 }
 
 /// Stale days of a consumer so far, `None` for all of it.
@@ -119,7 +121,9 @@ pub(crate) async fn suite(warehouse: &dyn Warehouse) {
     bad_rows_are_named(warehouse).await;
     partitions_are_replaced(warehouse).await;
     appends_are_marked(warehouse).await;
+    previews_show_what_will_be(warehouse).await;
     runs_are_remembered(warehouse).await;
+    checks_are_remembered(warehouse).await;
     columns_are_added(warehouse).await;
     let _lock = warehouse.lock("pipeline").await.unwrap();
     assert!(warehouse.lock("pipeline").await.is_err());
@@ -127,6 +131,7 @@ pub(crate) async fn suite(warehouse: &dyn Warehouse) {
 }
 
 async fn loads_combine(warehouse: &dyn Warehouse) {
+    assert_eq!(warehouse.latest_partition(&table()).await.unwrap(), None);
     let first: [Row; 2] = [("a", 100, 2, Some(10), Some("ios")), ("b", 101, 1, None, Some("web"))];
     let loaded = load(warehouse, &first, publication(LoadMode::Append, None, 1)).await.unwrap();
     assert_eq!(loaded, 2);
@@ -142,6 +147,7 @@ async fn loads_combine(warehouse: &dyn Warehouse) {
     load(warehouse, &second, publication(LoadMode::Upsert, Some(1), 2)).await.unwrap();
     let expected = "a 1970-04-09 5 0.30 android\nb 1970-04-12 2 0.05 web\nc 1970-04-14 1";
     assert_eq!(select(warehouse, "").await, expected);
+    assert_eq!(warehouse.latest_partition(&table()).await.unwrap(), Some(103));
     // Old and new day of `a`, the day of `c`; `b` has changed in nothing that the mart reads. The
     // latest day went from 101 to 103, so 101 is over and on 102 nothing happened.
     let mut days = stale(warehouse, "mart").await;
@@ -238,6 +244,130 @@ async fn forget_marks(warehouse: &dyn Warehouse) {
         load(warehouse, &[], mended).await.unwrap();
     }
     assert_eq!(warehouse.stale_marks().await.unwrap(), []);
+}
+
+/// The rows of a load before it is published, with those of these days that stay.
+async fn preview(
+    warehouse: &dyn Warehouse,
+    staged: &[Row],
+    mode: LoadMode,
+    days: &[i32],
+) -> (Vec<String>, Box<dyn questlake_engine::stores::warehouse::Load>) {
+    let mut load = warehouse.begin_load(&table(), &mode).await.unwrap();
+    for row in staged {
+        load.write(rows(std::slice::from_ref(row))).await.unwrap();
+    }
+    let columns = ["player_id", "day", "events", "revenue", "platform"].map(str::to_owned).to_vec();
+    let preview = Preview { mode, columns, days: days.iter().copied().collect() };
+    let (sender, mut receiver) =
+        tokio::sync::mpsc::channel::<datafusion::common::Result<RecordBatch>>(1);
+    let taking = async {
+        let mut batches: Vec<RecordBatch> = Vec::new();
+        while let Some(batch) = receiver.recv().await {
+            batches.push(batch.unwrap());
+        }
+        batches
+    };
+    let (sent, batches) = tokio::join!(load.preview(&preview, sender), taking);
+    sent.unwrap();
+    let mut lines = lines_of(&batches);
+    lines.sort();
+    (lines, load)
+}
+
+async fn previews_show_what_will_be(warehouse: &dyn Warehouse) {
+    let there: [Row; 3] = [
+        ("a", 100, 2, Some(10), Some("ios")),
+        ("b", 101, 1, None, Some("web")),
+        ("c", 101, 5, None, None),
+    ];
+    let all = publication(LoadMode::ReplaceAll, None, 1);
+    // Into a table that is empty.
+    let (seen, filled) = preview(warehouse, &there, LoadMode::ReplaceAll, &[100, 101]).await;
+    assert_eq!(seen, ["a 1970-04-11 2 0.10 ios", "b 1970-04-12 1  web", "c 1970-04-12 5"]);
+    filled.publish(all).await.unwrap();
+
+    // Merged, and with what stays of a day.
+    let merged: [Row; 2] = [("a", 98, 3, Some(20), Some("android")), ("d", 105, 1, None, None)];
+    let (seen, upserted) = preview(warehouse, &merged, LoadMode::Upsert, &[101]).await;
+    let will_be =
+        ["a 1970-04-09 5 0.30 android", "b 1970-04-12 1  web", "c 1970-04-12 5", "d 1970-04-16 1"];
+    assert_eq!(seen, will_be);
+    let before = select(warehouse, "").await;
+    assert!(before.starts_with("a 1970-04-11 2"), "nobody else sees it: {before}");
+    upserted.publish(publication(LoadMode::Upsert, Some(1), 2)).await.unwrap();
+    assert_eq!(select(warehouse, "").await, will_be.join("\n"), "and it is so");
+    let (seen, dropped) = preview(warehouse, &merged, LoadMode::Upsert, &[]).await;
+    assert_eq!(seen, ["a 1970-04-09 8 0.50 android", "d 1970-04-16 2"]);
+    drop(dropped);
+
+    // Added, with what is there of a day, and by themselves.
+    let added: [Row; 1] = [("e", 101, 1, None, None)];
+    let (seen, dropped) = preview(warehouse, &added, LoadMode::Append, &[101]).await;
+    assert_eq!(seen, ["b 1970-04-12 1  web", "c 1970-04-12 5", "e 1970-04-12 1"]);
+    drop(dropped);
+    let (seen, appended) = preview(warehouse, &added, LoadMode::Append, &[]).await;
+    assert_eq!(seen, ["e 1970-04-12 1"]);
+    appended.publish(publication(LoadMode::Append, Some(2), 3)).await.unwrap();
+    assert_eq!(select(warehouse, "WHERE player_id = 'e'").await, "e 1970-04-12 1");
+
+    // In place of others.
+    let mode = LoadMode::ReplacePartitions([101].into());
+    let put: [Row; 1] = [("f", 101, 7, None, None)];
+    let (seen, dropped) = preview(warehouse, &put, mode, &[98, 101]).await;
+    assert_eq!(seen, ["a 1970-04-09 5 0.30 android", "f 1970-04-12 7"]);
+    drop(dropped);
+    let (seen, dropped) = preview(warehouse, &put, LoadMode::ReplaceAll, &[98, 101]).await;
+    assert_eq!(seen, ["f 1970-04-12 7"]);
+    drop(dropped);
+    assert!(select(warehouse, "").await.starts_with(will_be[0]));
+    load(warehouse, &[], publication(LoadMode::ReplaceAll, Some(3), 4)).await.unwrap();
+    warehouse.forget_models_except(&[]).await.unwrap();
+}
+
+async fn checks_are_remembered(warehouse: &dyn Warehouse) {
+    let check = |name: &str, model: Option<&str>, status: &str, finished_at| CheckRecord {
+        run: 1_767_225_600_123,
+        finished_at,
+        name: name.to_owned(),
+        model: model.map(str::to_owned),
+        severity: "error".to_owned(),
+        status: status.to_owned(),
+        rows: 3,
+        sample: Some("a = 1\nb\u{e4} = 2".to_owned()),
+        detail: None,
+        description: Some("Wrong.".to_owned()),
+        file: "sql/checks/x.sql".to_owned(),
+        millis: 17,
+    };
+    let first = [
+        check("x", None, "failed", 1000),
+        check("key", Some("fact_day"), "passed", 1000),
+        check("y", Some("fact_day"), "failed", 1000),
+    ];
+    warehouse.record_checks(&first, 0).await.unwrap();
+    let second = [
+        check("x", None, "skipped", 2000),
+        check("y", Some("fact_day"), "passed", 2000),
+        check("y", Some("fact_other"), "broken", 2000),
+    ];
+    warehouse.record_checks(&second, 0).await.unwrap();
+    assert_eq!(warehouse.checks(1).await.unwrap(), [second[2].clone()]);
+    assert_eq!(warehouse.checks(100).await.unwrap().len(), 6);
+    let latest = [&first[1], &second[1], &second[2], &first[0]].map(Clone::clone);
+    assert_eq!(warehouse.latest_checks().await.unwrap(), latest);
+    // What is old goes, but for what is the latest of its check.
+    let third = [check("y", Some("fact_day"), "failed", 9000)];
+    warehouse.record_checks(&third, 5000).await.unwrap();
+    let kept: Vec<(i64, String)> = warehouse
+        .checks(100)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|check| (check.finished_at, check.name))
+        .collect();
+    let expected = [(9000, "y"), (2000, "y"), (1000, "key"), (1000, "x")];
+    assert_eq!(kept, expected.map(|(time, name)| (time, name.to_owned())));
 }
 
 async fn runs_are_remembered(warehouse: &dyn Warehouse) {

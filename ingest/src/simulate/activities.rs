@@ -1,14 +1,14 @@
 //! What players do in a session, and the events that tell of it.
 
 use super::catalog::{
-    ACHIEVEMENTS, AD_NETWORKS, Currency, ERRORS, Feat, ITEMS, Item, LAST_LEVEL, LEVELS_PER_CHAPTER,
-    OFFERS, PLATFORMS, STARTER_OFFER, difficulty,
+    ACHIEVEMENTS, AD_NETWORKS, Currency, ERRORS, Feat, FlowReason, ITEMS, Item, LAST_LEVEL,
+    LEVELS_PER_CHAPTER, LevelResult, OFFERS, PLATFORMS, STARTER_OFFER, difficulty,
 };
 use super::emitter::{Emitter, Origin};
 use super::event::EventType;
 use super::player::{Player, PlayerId};
 use super::session::{Session, expose};
-use super::truth::Money;
+use super::truth::{Detail, Flow};
 use super::writer::write_integer;
 
 /// What one more try after a lost level costs, gems.
@@ -29,7 +29,7 @@ pub(super) fn play_level(player: &mut Player, session: &mut Session<'_>, out: &m
     out.properties.text("difficulty", difficulty_name);
     out.properties.integer("attempt", i64::from(player.attempts));
     out.properties.integer("boosters", i64::from(booster));
-    out.emit(player, EventType::LevelStart, Origin::Client);
+    out.emit_detailed(player, EventType::LevelStart, Origin::Client, Detail::LevelStart { level });
 
     let start_ms = player.clock_ms;
     player.pass_ms(25_000, 170_000);
@@ -40,23 +40,21 @@ pub(super) fn play_level(player: &mut Player, session: &mut Session<'_>, out: &m
     let quit = !won && player.random.chance(0.13);
     let score = player.random.between(800, 6_000) + if won { 4_000 } else { 0 };
     let stars = if won { 1 + player.random.below(3) } else { 0 };
+    let result = match (won, quit) {
+        (true, _) => LevelResult::Win,
+        (_, true) => LevelResult::Quit,
+        _ => LevelResult::Loss,
+    };
+    let duration_ms = player.clock_ms - start_ms;
     out.properties.hex("attempt_id", "a", attempt_id);
     write_level(out, level);
     out.properties.integer("attempt", i64::from(player.attempts));
-    out.properties.text(
-        "result",
-        if won {
-            "win"
-        } else if quit {
-            "quit"
-        } else {
-            "loss"
-        },
-    );
-    out.properties.integer("duration_ms", player.clock_ms - start_ms);
+    out.properties.text("result", result.name());
+    out.properties.integer("duration_ms", duration_ms);
     out.properties.integer("score", i64::from(score));
     out.properties.integer("stars", i64::from(stars));
-    out.emit(player, EventType::LevelEnd, Origin::Client);
+    let detail = Detail::LevelEnd { level, attempt: player.attempts, result, duration_ms };
+    out.emit_detailed(player, EventType::LevelEnd, Origin::Client, detail);
     session.levels_played += 1;
     if won {
         win_level(player, stars, out);
@@ -79,7 +77,7 @@ fn buy_booster(player: &mut Player, out: &mut Emitter) -> bool {
         return false;
     }
     let item = player.random.pick(&ITEMS[..3]);
-    spend(player, item.currency, item.price, "booster", Some(item.id), out)
+    spend(player, item.currency, item.price, FlowReason::Booster, Some(item.id), out)
 }
 
 fn win_level(player: &mut Player, stars: u32, out: &mut Emitter) {
@@ -88,7 +86,7 @@ fn win_level(player: &mut Player, stars: u32, out: &mut Emitter) {
     player.attempts = 0;
     player.pass_ms(300, 2_000);
     let amount = 20 + 10 * i64::from(stars) + i64::from(player.random.below(15));
-    earn_coins(player, amount, "level_win", out);
+    earn_coins(player, amount, FlowReason::LevelWin, out);
     if player.random.chance(0.07) {
         player.pass_ms(200, 1_500);
         let rarity = player.random.below(ITEMS.len() as u32).min(player.random.below(9));
@@ -105,14 +103,15 @@ fn lose_level(player: &mut Player, session: &Session<'_>, out: &mut Emitter) {
         show_ad(player, session, "rewarded", "extra_life", out);
     } else if player.random.chance(0.05) {
         player.pass_ms(500, 3_000);
-        spend(player, Currency::Gems, EXTRA_LIFE_GEMS, "extra_life", None, out);
+        spend(player, Currency::Gems, EXTRA_LIFE_GEMS, FlowReason::ExtraLife, None, out);
     }
 }
 
 /// A match against another player, or against the computer.
 pub(super) fn play_match(player: &mut Player, session: &mut Session<'_>, out: &mut Emitter) {
     let mode = *player.random.pick(&["duel", "ranked", "ranked", "tournament"]);
-    if mode == "tournament" && !spend(player, Currency::Coins, 100, "tournament_entry", None, out) {
+    let entry = FlowReason::TournamentEntry;
+    if mode == "tournament" && !spend(player, Currency::Coins, 100, entry, None, out) {
         return;
     }
     let start_ms = player.clock_ms;
@@ -154,7 +153,7 @@ pub(super) fn play_match(player: &mut Player, session: &mut Session<'_>, out: &m
         player.match_wins += 1;
         player.pass_ms(300, 2_000);
         let amount = if mode == "tournament" { 260 } else { 45 };
-        earn_coins(player, amount, "match_reward", out);
+        earn_coins(player, amount, FlowReason::MatchReward, out);
         unlock_achievements(player, Feat::MatchWins, out);
     }
 }
@@ -170,7 +169,7 @@ pub(super) fn visit_shop(player: &mut Player, session: &Session<'_>, out: &mut E
     }
     let item = player.random.pick(&ITEMS);
     if player.random.chance(0.6)
-        && spend(player, item.currency, item.price, "shop", Some(item.id), out)
+        && spend(player, item.currency, item.price, FlowReason::Shop, Some(item.id), out)
     {
         player.pass_ms(100, 900);
         acquire(player, item, 1, "shop", out);
@@ -195,7 +194,7 @@ fn purchase(player: &mut Player, session: &Session<'_>, out: &mut Emitter) {
     out.properties.text("local_currency", local_currency);
     let cents = i64::from(offer.price_cents) * i64::from(quantity);
     let in_time = player.clock_ms < out.end_ms();
-    out.emit_paid(player, EventType::Purchase, Origin::Client, Money::Purchase { cents });
+    out.emit_detailed(player, EventType::Purchase, Origin::Client, Detail::Purchase { cents });
     if !in_time {
         return;
     }
@@ -203,8 +202,8 @@ fn purchase(player: &mut Player, session: &Session<'_>, out: &mut Emitter) {
     player.pass_ms(100, 900);
     let gems = offer.gems * i64::from(quantity);
     player.gems += gems;
-    write_earning(out, Currency::Gems, gems, "purchase", player.gems);
-    out.emit(player, EventType::CurrencyEarned, Origin::Client);
+    let (currency, reason) = (Currency::Gems, FlowReason::Purchase);
+    earn(player, Flow { currency, reason, amount: gems, balance: player.gems }, out);
     player.pass_ms(20, 200);
     out.properties.text("item_id", offer.item_id);
     out.properties.text("item_name", offer.name);
@@ -227,7 +226,7 @@ pub(super) fn watch_ad(player: &mut Player, session: &Session<'_>, out: &mut Emi
     show_ad(player, session, format, placement, out);
     if format == "rewarded" {
         player.pass_ms(200, 1_500);
-        earn_coins(player, 60, "rewarded_ad", out);
+        earn_coins(player, 60, FlowReason::RewardedAd, out);
     }
 }
 
@@ -262,7 +261,7 @@ fn show_ad(
     out.properties.integer("watched_ms", player.clock_ms - start_ms);
     // Some networks report by a callback from their servers, which know nothing of sessions.
     let origin = if network == "ironsource" { Origin::Server } else { Origin::Client };
-    out.emit_paid(player, EventType::AdImpression, origin, Money::Ad { micros });
+    out.emit_detailed(player, EventType::AdImpression, origin, Detail::Ad { micros });
 }
 
 /// Something with or for other players.
@@ -315,7 +314,8 @@ pub(super) fn report_error(player: &mut Player, fatal: bool, out: &mut Emitter) 
         out.properties
             .json("context", "{\"scene\":\"Board\",\"fps\":[58.5,31.25,4],\"vsync\":true}");
     }
-    out.emit(player, EventType::ClientError, Origin::Client);
+    let detail = Detail::ClientError { fatal };
+    out.emit_detailed(player, EventType::ClientError, Origin::Client, detail);
 }
 
 /// The achievements that the player has just reached.
@@ -334,17 +334,17 @@ pub(super) fn unlock_achievements(player: &mut Player, feat: Feat, out: &mut Emi
 }
 
 /// Coins come in.
-pub(super) fn earn_coins(player: &mut Player, amount: i64, source: &str, out: &mut Emitter) {
+pub(super) fn earn_coins(player: &mut Player, amount: i64, reason: FlowReason, out: &mut Emitter) {
     player.coins += amount;
-    write_earning(out, Currency::Coins, amount, source, player.coins);
-    out.emit(player, EventType::CurrencyEarned, Origin::Client);
+    earn(player, Flow { currency: Currency::Coins, reason, amount, balance: player.coins }, out);
 }
 
-fn write_earning(out: &mut Emitter, currency: Currency, amount: i64, source: &str, balance: i64) {
-    out.properties.text("currency", currency.name());
-    out.properties.integer("amount", amount);
-    out.properties.text("source", source);
-    out.properties.integer("balance_after", balance);
+fn earn(player: &mut Player, flow: Flow, out: &mut Emitter) {
+    out.properties.text("currency", flow.currency.name());
+    out.properties.integer("amount", flow.amount);
+    out.properties.text("source", flow.reason.name());
+    out.properties.integer("balance_after", flow.balance);
+    out.emit_detailed(player, EventType::CurrencyEarned, Origin::Client, Detail::Flow(flow));
 }
 
 /// Pays, if the player can; time passes afterwards. Returns whether they could.
@@ -352,7 +352,7 @@ fn spend(
     player: &mut Player,
     currency: Currency,
     amount: i64,
-    sink: &str,
+    reason: FlowReason,
     item_id: Option<&str>,
     out: &mut Emitter,
 ) -> bool {
@@ -364,14 +364,15 @@ fn spend(
         return false;
     }
     *balance -= amount;
+    let flow = Flow { currency, reason, amount, balance: *balance };
     out.properties.text("currency", currency.name());
     out.properties.integer("amount", amount);
-    out.properties.text("sink", sink);
+    out.properties.text("sink", reason.name());
     if let Some(item_id) = item_id {
         out.properties.text("item_id", item_id);
     }
-    out.properties.integer("balance_after", *balance);
-    out.emit(player, EventType::CurrencySpent, Origin::Client);
+    out.properties.integer("balance_after", flow.balance);
+    out.emit_detailed(player, EventType::CurrencySpent, Origin::Client, Detail::Flow(flow));
     player.pass_ms(200, 1_200);
     true
 }

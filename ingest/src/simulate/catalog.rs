@@ -129,10 +129,83 @@ pub(super) enum Currency {
 }
 
 impl Currency {
+    /// Both, in the order of their names.
+    pub(super) const ALL: [Self; 2] = [Self::Coins, Self::Gems];
+
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Coins => "coins",
             Self::Gems => "gems",
+        }
+    }
+}
+
+/// Why a currency comes in or goes out: its source or its sink. In the order of direction and name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum FlowReason {
+    DailyReward,
+    LevelWin,
+    MatchReward,
+    Purchase,
+    RewardedAd,
+    Booster,
+    ExtraLife,
+    Shop,
+    TournamentEntry,
+}
+
+impl FlowReason {
+    /// Number of reasons.
+    pub(super) const COUNT: usize = 9;
+
+    /// All reasons, the sources before the sinks.
+    pub(super) const ALL: [Self; Self::COUNT] = [
+        Self::DailyReward,
+        Self::LevelWin,
+        Self::MatchReward,
+        Self::Purchase,
+        Self::RewardedAd,
+        Self::Booster,
+        Self::ExtraLife,
+        Self::Shop,
+        Self::TournamentEntry,
+    ];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::DailyReward => "daily_reward",
+            Self::LevelWin => "level_win",
+            Self::MatchReward => "match_reward",
+            Self::Purchase => "purchase",
+            Self::RewardedAd => "rewarded_ad",
+            Self::Booster => "booster",
+            Self::ExtraLife => "extra_life",
+            Self::Shop => "shop",
+            Self::TournamentEntry => "tournament_entry",
+        }
+    }
+
+    /// Whether it is a sink.
+    pub(super) fn is_spent(self) -> bool {
+        self >= Self::Booster
+    }
+}
+
+/// How an attempt at a level ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum LevelResult {
+    Win,
+    Loss,
+    Quit,
+}
+
+impl LevelResult {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Win => "win",
+            Self::Loss => "loss",
+            Self::Quit => "quit",
         }
     }
 }
@@ -301,6 +374,16 @@ mod tests {
             let parsed: String = serde_json::from_str(&format!("\"{text}\"")).unwrap();
             assert!(parsed.chars().count() <= 40, "{text}");
         }
+    }
+
+    #[test]
+    fn currencies_and_reasons_stand_in_order_of_direction_and_name() {
+        assert!(Currency::ALL.map(Currency::name).is_sorted());
+        let order = FlowReason::ALL.map(|reason| (reason.is_spent(), reason.name()));
+        assert!(order.is_sorted());
+        assert!(
+            FlowReason::ALL.iter().enumerate().all(|(index, reason)| *reason as usize == index)
+        );
     }
 
     #[test]

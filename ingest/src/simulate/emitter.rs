@@ -6,7 +6,7 @@ use super::faults::FaultInjector;
 use super::personas::Personas;
 use super::player::{Player, PlayerId};
 use super::timeline::Timeline;
-use super::truth::{Cut, Money, Tally};
+use super::truth::{Cut, Detail, Tally};
 use super::writer::{DateText, Properties, write_event_id, write_hex, write_integer};
 
 /// Releases of the client come this many days apart.
@@ -152,6 +152,14 @@ impl Emitter {
         }
     }
 
+    /// Ends the days before this one, counted from the first simulated day: nothing that is emitted
+    /// later happens on them, even by a clock that is wrong.
+    pub(super) fn close_days(&mut self, before: u32) {
+        if let Some(tally) = &mut self.tally {
+            tally.close_days(before);
+        }
+    }
+
     /// Number of events so far that land; 0 if nothing is counted.
     pub(super) fn landed(&self) -> u64 {
         self.tally.as_ref().map_or(0, Tally::landed)
@@ -165,16 +173,16 @@ impl Emitter {
     /// Emits an event with the properties written since the last one, at the player's time.
     #[inline]
     pub(super) fn emit(&mut self, player: &mut Player, event: EventType, origin: Origin) {
-        self.emit_paid(player, event, origin, Money::None);
+        self.emit_detailed(player, event, origin, Detail::None);
     }
 
-    /// Emits an event that brings something in.
-    pub(super) fn emit_paid(
+    /// Emits an event that counts for more than its having happened.
+    pub(super) fn emit_detailed(
         &mut self,
         player: &mut Player,
         event: EventType,
         origin: Origin,
-        money: Money,
+        detail: Detail,
     ) {
         let happened_ms = player.next_event_ms();
         if happened_ms >= self.end_ms {
@@ -193,9 +201,10 @@ impl Emitter {
                 Oddity::Absent(Absent::Country) => cut.country = tally.unknown_country(),
                 _ => {}
             }
-            tally.event(player.index, event, event_ms, cut, money);
+            tally.event(player.index, event, event_ms, cut, detail);
             if origin == Origin::Client {
-                tally.session_event(event_ms, cut);
+                let is_crash = matches!(detail, Detail::ClientError { fatal: true });
+                tally.session_event(event_ms, cut, is_crash);
             }
         }
         self.send(happened_ms, player.id);

@@ -1,12 +1,15 @@
 //! A play session: a Markov chain over the things that there are to do.
 
 use super::activities;
-use super::catalog::{EXPERIMENTS, Feat, MAP_REDESIGN, PLATFORMS, TUTORIAL_LENGTH, TUTORIAL_STEPS};
+use super::catalog::{
+    EXPERIMENTS, Feat, FlowReason, MAP_REDESIGN, PLATFORMS, TUTORIAL_LENGTH, TUTORIAL_STEPS,
+};
 use super::emitter::{Emitter, Origin};
 use super::event::EventType;
 use super::personas::{Persona, Personas};
 use super::player::Player;
 use super::random::Weights;
+use super::truth::Detail;
 
 /// What players do, in the order of a persona's appetites.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +146,7 @@ fn greet(player: &mut Player, session: &Session<'_>, out: &mut Emitter) {
     if player.random.chance(0.45) {
         player.pass_ms(800, 4_000);
         let amount = 50 + 10 * i64::from(player.random.below(6));
-        activities::earn_coins(player, amount, "daily_reward", out);
+        activities::earn_coins(player, amount, FlowReason::DailyReward, out);
     }
     activities::unlock_achievements(player, Feat::Sessions, out);
 }
@@ -166,7 +169,8 @@ pub(super) fn expose(player: &mut Player, experiment: usize, day: u32, out: &mut
     out.properties.text("variant", description.variants[player.variant(experiment)]);
     out.properties.date("assigned_on", player.assigned_ms[experiment], &mut out.dates);
     out.properties.integer("exposure", i64::from(player.exposures[experiment]));
-    out.emit(player, EventType::ExperimentExposure, Origin::Client);
+    let detail = Detail::Exposure { experiment, variant: player.variant(experiment) };
+    out.emit_detailed(player, EventType::ExperimentExposure, Origin::Client, detail);
 }
 
 /// Goes on with the tutorial; `false` if the player had enough of it for this session.
@@ -181,7 +185,8 @@ fn play_tutorial(player: &mut Player, out: &mut Emitter) -> bool {
         out.properties.text("step_name", TUTORIAL_STEPS[step]);
         out.properties.text("outcome", if skipped { "skipped" } else { "completed" });
         out.properties.integer("duration_ms", player.clock_ms - start_ms);
-        out.emit(player, EventType::TutorialStep, Origin::Client);
+        let detail = Detail::TutorialStep { number: player.tutorial_steps + 1 };
+        out.emit_detailed(player, EventType::TutorialStep, Origin::Client, detail);
         player.tutorial_steps += 1;
         if player.random.chance(if short { 0.025 } else { 0.04 }) {
             return false;

@@ -205,6 +205,25 @@ fn rows_are_sorted_by_their_key_and_unique() {
     }
 }
 
+/// Which of two events of a player came first is never left to chance.
+#[test]
+fn no_player_has_two_events_at_the_same_time_even_if_clocks_are_wrong() {
+    let (output, _) = run(&options(150, 8, 9, HEAVY));
+    let mut known: BTreeMap<(String, i64), String> = BTreeMap::new();
+    for line in lines(&output) {
+        let Ok(event) = serde_json::from_slice::<Value>(line) else { continue };
+        let text = |name: &str| event[name].as_str().map(str::to_owned);
+        let (Some(player), Some(id)) = (text("player_id"), text("event_id")) else { continue };
+        // Malformed lines are purchases beside the events that happen.
+        if !naive::is_accepted(line) {
+            continue;
+        }
+        let first = known.entry((player, event_ms(&event))).or_insert_with(|| id.clone());
+        assert_eq!(*first, id);
+    }
+    assert!(known.len() > 5_000);
+}
+
 #[test]
 fn the_truth_equals_a_naive_recomputation_over_windows_of_30_days() {
     let (output, truth) = run(&options(40, 45, 11, HEAVY));

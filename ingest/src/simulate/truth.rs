@@ -3,7 +3,11 @@
 //! It is counted while events are emitted, by means that have nothing to do with SQL, and written
 //! as JSON. Tables are generic, so that whoever compares them needs to know nothing about any one.
 
+mod detail;
+mod grid;
 mod marts;
+mod open_days;
+mod statistics;
 mod tally;
 mod value;
 
@@ -13,7 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use super::faults::FaultRates;
 
-pub(super) use tally::{Cut, Money, Tally};
+pub(super) use detail::{Detail, Flow};
+pub(super) use tally::{Cut, Tally};
 pub use value::TruthValue;
 
 /// Version of the truth's format; see [`Truth::format`].
@@ -111,4 +116,8 @@ pub enum TruthKind {
     Date,
     /// A text.
     Text,
+    /// `true` or `false`.
+    Boolean,
+    /// A text `YYYY-MM-DDThh:mm:ssZ`, a point in time in UTC.
+    Timestamp,
 }

@@ -8,6 +8,7 @@ use super::event::EventType;
 use super::personas::{Persona, Personas};
 use super::player::{Player, PlayerId};
 use super::session::{self, ActivityChain, Rules, device};
+use super::truth::Detail;
 
 /// More sessions than this a day are not played.
 const MOST_SESSIONS: usize = 12;
@@ -187,7 +188,7 @@ fn register(player: &mut Player, day: u32, rules: &Rules<'_>, out: &mut Emitter)
     if channel == "referral" {
         out.properties.player("referred_by", PlayerId(player.random.bits()));
     }
-    out.emit(player, EventType::PlayerRegistered, Origin::Server);
+    out.emit_detailed(player, EventType::PlayerRegistered, Origin::Server, Detail::Registration);
 }
 
 fn write_name(player: &mut Player, out: &mut Emitter) {

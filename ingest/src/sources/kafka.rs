@@ -32,6 +32,7 @@ mod start;
 mod topic;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -86,12 +87,26 @@ pub struct TopicProgress {
     /// Records that are committed.
     pub records: AtomicU64,
     counts: Mutex<Counts>,
+    /// Positions behind the last record, where the brokers said that there is nothing more.
+    ends: Mutex<BTreeMap<i32, i64>>,
 }
 
 impl TopicProgress {
     fn add(&self, counts: &Counts) {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).add(counts);
         self.records.fetch_add(counts.consumed, Ordering::Relaxed);
+    }
+
+    fn reach_end(&self, partition: i32, position: i64) {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.insert(partition, position);
+    }
+
+    /// Whether this process found nothing behind `position`, the first record that is not committed:
+    /// the high watermark may lie further on, behind the end of a transaction.
+    pub fn is_at_end(&self, partition: i32, position: i64) -> bool {
+        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.get(&partition) == Some(&position)
     }
 
     /// What became of the records that are committed.

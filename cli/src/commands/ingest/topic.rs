@@ -72,7 +72,7 @@ pub(crate) async fn take_topic(
     tokio::pin!(work);
     let drained = async {
         match &backlog {
-            Some(backlog) => backlog.is_committed(engine).await,
+            Some(backlog) => backlog.is_committed(engine, &progress).await,
             None => std::future::pending().await,
         }
     };
@@ -126,13 +126,19 @@ impl Backlog {
     }
 
     /// Waits until it is committed.
-    async fn is_committed(&self, engine: &Engine) -> Result<(), CliError> {
+    async fn is_committed(
+        &self,
+        engine: &Engine,
+        progress: &TopicProgress,
+    ) -> Result<(), CliError> {
         let mut looks = tokio::time::interval(BACKLOG_LOOK_EVERY);
         loop {
             looks.tick().await;
             let positions = positions(engine, &self.topic).await?;
             let reached = |(partition, end): &(i32, i64)| {
-                positions.iter().any(|(number, next)| number == partition && next >= end)
+                positions.iter().any(|(number, next)| {
+                    number == partition && (next >= end || progress.is_at_end(*number, *next))
+                })
             };
             if self.ends.iter().all(reached) {
                 return Ok(());

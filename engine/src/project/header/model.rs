@@ -2,21 +2,41 @@
 
 use super::comment_lines::{Grammar, Setting, read_header};
 use super::{ColumnDescription, LoadKind, ModelHeader};
-use super::{chart, values};
+use super::{chart, checks, values};
 use crate::project::diagnostic::Diagnostic;
 use crate::project::source::{Located, SourceFile};
 
 const USE_LOAD: &str = "write `load: append`, `load: upsert` or `load: replace`";
 const USE_KEY: &str = "write `key: …`";
+const USE_ACCEPTED: &str = "write `accepted: column = 'x' | 'y'`";
+const USE_REFERENCES: &str = "write `references: column = model.column`";
+const USE_CHECKS: &str =
+    "write `not_null: …`, `accepted: …` or `references: …`, or a SELECT in sql/checks";
 const USE_PARTITION: &str = "write `partition: …` with the name of a date column";
 
 /// The settings of models. Names of dbt and SQLMesh that are also everyday words (`name`, `tags`,
 /// `grain`) are left out: they would make errors of prose.
 const GRAMMAR: Grammar = Grammar {
-    settings: &["load", "key", "combine", "partition", "lookback", "lookahead", "title", "chart"],
+    settings: &[
+        "load",
+        "key",
+        "combine",
+        "partition",
+        "lookback",
+        "lookahead",
+        "not_null",
+        "accepted",
+        "references",
+        "title",
+        "chart",
+    ],
     foreign: &[
+        ("accepted_values", "accepted", USE_ACCEPTED),
+        ("audits", "", USE_CHECKS),
         ("cron", "", "the schedule stands in questlake.toml"),
+        ("data_tests", "", USE_CHECKS),
         ("dist_key", "", "remove it: tables are not distributed"),
+        ("foreign_key", "references", USE_REFERENCES),
         ("incremental_strategy", "load", USE_LOAD),
         ("incremental_predicates", "", "write `lookback: … days`, which limits what is rebuilt"),
         ("kind", "load", USE_LOAD),
@@ -33,9 +53,12 @@ const GRAMMAR: Grammar = Grammar {
         ("partition_by", "partition", USE_PARTITION),
         ("partitioned_by", "partition", USE_PARTITION),
         ("primary_key", "key", USE_KEY),
+        ("relationships", "references", USE_REFERENCES),
         ("strategy", "load", USE_LOAD),
         ("time_column", "partition", USE_PARTITION),
+        ("unique_combination_of_columns", "key", USE_KEY),
         ("unique_key", "key", USE_KEY),
+        ("unique_values", "key", USE_KEY),
         ("upsert_key", "key", USE_KEY),
         (
             "when_matched",
@@ -84,6 +107,9 @@ pub(super) fn parse(file: &SourceFile) -> (ModelHeader, Vec<Diagnostic>) {
             }
             "title" => header.title = Some(values::text(setting)),
             "chart" => header.chart = chart::read(file, setting, &mut diagnostics),
+            "not_null" | "accepted" | "references" => {
+                checks::read(file, setting, &mut header, &mut diagnostics);
+            }
             _ => read_column_description(file, setting, &mut header, &mut diagnostics),
         }
     }

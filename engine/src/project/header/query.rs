@@ -9,6 +9,9 @@
 //! -- param country: TEXT
 //! SELECT …
 //! ```
+//!
+//! A check has `severity: error | warn`, `on: model`, `lookback: … days`, `lookahead: … days` and
+//! parameters with defaults.
 
 use super::chart::Chart;
 use super::comment_lines::{Fragment, Grammar, Setting, read_header};
@@ -21,7 +24,15 @@ use crate::project::source::{Located, SourceFile};
 const QUERY_GRAMMAR: Grammar =
     Grammar { settings: &["title", "chart"], foreign: &[], subjects: &["param"] };
 
-const CHECK_GRAMMAR: Grammar = Grammar { settings: &["severity"], foreign: &[], subjects: &[] };
+/// `param` lines are those of any query.
+const CHECK_GRAMMAR: Grammar = Grammar {
+    settings: &["severity", "on", "lookback", "lookahead"],
+    foreign: &[
+        ("blocking", "severity", "write `severity: error` or `severity: warn`"),
+        ("model", "on", "write `on: …` with the name of the model whose rows are checked"),
+    ],
+    subjects: &["param"],
+};
 
 /// The header of a saved query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,6 +68,12 @@ pub struct CheckHeader {
     /// Whether wrong rows fail the run (`severity: error`, the default) or are only reported
     /// (`severity: warn`).
     pub severity: Severity,
+    /// The model whose new rows it is about, from `on:`.
+    pub on: Option<Located<String>>,
+    /// Days before those that the run touches that it also sees.
+    pub lookback_days: u32,
+    /// Days after them.
+    pub lookahead_days: u32,
 }
 
 /// Reads the header of a saved query. The query is usable only when none of the diagnostics is an
@@ -87,24 +104,61 @@ pub fn parse_query_header(file: &SourceFile) -> (QueryHeader, Vec<Diagnostic>) {
 pub fn parse_check_header(file: &SourceFile) -> (CheckHeader, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
     let text = read_header(file, &CHECK_GRAMMAR, &mut diagnostics);
-    let mut header = CheckHeader { description: text.description, severity: Severity::Error };
+    let mut header = CheckHeader {
+        description: text.description,
+        severity: Severity::Error,
+        on: None,
+        lookback_days: 0,
+        lookahead_days: 0,
+    };
     for setting in &text.settings {
+        if setting.name.value == "param" {
+            continue;
+        }
         let Some(item) = values::single_item(file, setting, &mut diagnostics) else { continue };
-        match item.text {
-            "error" => header.severity = Severity::Error,
-            "warn" | "warning" => header.severity = Severity::Warning,
-            other => {
-                let message = format!("unknown severity `{other}`");
-                let diagnostic = file.error_for(&item.locate(()), message);
-                diagnostics.push(
-                    diagnostic
-                        .with_hint("write `error` or `warn`")
-                        .with_nearest(nearest(other, ["error", "warn"])),
-                );
+        match setting.name.value {
+            "on" => {
+                let name = item
+                    .text
+                    .strip_prefix("star.")
+                    .map_or(item, |name| item.part(item.text.len() - name.len(), item.text.len()));
+                header.on = values::identifier(file, &name, "a model", &mut diagnostics);
+            }
+            "lookback" => {
+                header.lookback_days = values::days(file, &item, &mut diagnostics).unwrap_or(0);
+            }
+            "lookahead" => {
+                header.lookahead_days = values::days(file, &item, &mut diagnostics).unwrap_or(0);
+            }
+            _ => {
+                if let Some(severity) = read_severity(file, &item, &mut diagnostics) {
+                    header.severity = severity;
+                }
             }
         }
     }
     (header, diagnostics)
+}
+
+fn read_severity(
+    file: &SourceFile,
+    item: &Fragment<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Severity> {
+    match item.text {
+        "error" => Some(Severity::Error),
+        "warn" | "warning" => Some(Severity::Warning),
+        other => {
+            let message = format!("unknown severity `{other}`");
+            let diagnostic = file.error_for(&item.locate(()), message);
+            diagnostics.push(
+                diagnostic
+                    .with_hint("write `error` or `warn`")
+                    .with_nearest(nearest(other, ["error", "warn"])),
+            );
+            None
+        }
+    }
 }
 
 fn read_parameter(

@@ -219,6 +219,78 @@ fn a_check_has_a_severity() {
     assert_eq!(diagnostics[0].hint.as_deref(), Some("did you mean `error`?"));
 }
 
+#[test]
+fn checks_of_columns_are_read_with_their_severity() {
+    let header = parsed(
+        "-- not_null: player_id, amount (warn),\n--   store\n\
+         -- accepted: store = 'web' | 'it''s, (app)', level = 1 | -2 | 3.5 (warn), done = true (error)\n\
+         -- references: item_id = dim_item.item_id, level = star.dim_level.level (warn)\nSELECT 1",
+    );
+    let shown: Vec<String> = header
+        .checks
+        .iter()
+        .map(|check| {
+            let HeaderCheck { column, rule, severity } = &check.value;
+            let rule = match rule {
+                CheckRule::NotNull => "not null".to_owned(),
+                CheckRule::Accepted(values) => {
+                    let texts = values.iter().map(|value| value.value.text.as_str());
+                    texts.collect::<Vec<_>>().join(" or ")
+                }
+                CheckRule::References { model, column } => {
+                    format!("{} {}", model.value, column.value)
+                }
+            };
+            format!("{column}: {rule}: {severity}")
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "player_id: not null: error",
+            "amount: not null: warning",
+            "store: not null: error",
+            "store: web or it's, (app): error",
+            "level: 1 or -2 or 3.5: warning",
+            "done: true: error",
+            "item_id: dim_item item_id: error",
+            "level: dim_level level: warning",
+        ]
+    );
+}
+
+#[test]
+fn mistakes_in_checks_of_columns_have_their_place() {
+    assert_eq!(
+        mistakes("-- accepted: store = 'a' | b, x\nSELECT 1"),
+        ["1:28:1 `b` is not a value", "1:31:1 `x` has no `=`"]
+    );
+    assert_eq!(mistakes("-- accepted: store = 'a' |\nSELECT 1"), ["1:22:5 a value is missing"]);
+    assert_eq!(
+        mistakes("-- not_null: a (wran), b, b\nSELECT 1"),
+        ["1:17:4 unknown severity `wran`", "1:27:1 `b` is listed twice in `not_null`"]
+    );
+    assert_eq!(hint("-- not_null: a (wran)\nSELECT 1"), "did you mean `warn`?");
+    assert_eq!(
+        mistakes("-- references: a = dim_b\nSELECT 1"),
+        ["1:20:5 `dim_b` does not name a column of a model"]
+    );
+    assert_eq!(hint("-- relationships: x\nSELECT 1"), "write `references: column = model.column`");
+    assert!(hint("-- audits: x\nSELECT 1").contains("sql/checks"));
+}
+
+#[test]
+fn a_check_may_name_its_model_and_days() {
+    let (header, diagnostics) = parse_check_header(&file(
+        "-- Orphans.\n-- on: star.fact_order\n-- lookback: 2 days\n-- lookahead: 1 week\n\
+         -- param most: BIGINT = 3\nSELECT 1",
+    ));
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    let on = header.on.unwrap();
+    assert_eq!((on.value.as_str(), on.line, on.column), ("fact_order", 2, 13));
+    assert_eq!((header.lookback_days, header.lookahead_days), (2, 7));
+}
+
 proptest! {
     #[test]
     fn any_text_is_read(text in "\\PC{0,300}|(-- |/\\*|\\*/|\\n|[ -~]){0,200}") {

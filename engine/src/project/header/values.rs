@@ -56,7 +56,7 @@ pub(super) fn items<'a>(
     for fragment in &setting.value {
         let mut start = 0;
         while start < fragment.text.len() {
-            let comma = fragment.text[start..].find(',').map(|found| start + found);
+            let comma = outside_quotes(&fragment.text[start..], ',').map(|found| start + found);
             let end = comma.unwrap_or(fragment.text.len());
             let item = fragment.part(start, end);
             if items.len() == MAX_ITEMS {
@@ -74,6 +74,20 @@ pub(super) fn items<'a>(
         }
     }
     items
+}
+
+/// Where `wanted` stands first outside of single quotes. Quotes that do not end are none.
+pub(super) fn outside_quotes(text: &str, wanted: char) -> Option<usize> {
+    let has_pairs = text.matches('\'').count().is_multiple_of(2);
+    let mut is_quoted = false;
+    for (offset, character) in text.char_indices() {
+        if character == '\'' && has_pairs {
+            is_quoted = !is_quoted;
+        } else if character == wanted && !is_quoted {
+            return Some(offset);
+        }
+    }
+    None
 }
 
 /// The name of a column.

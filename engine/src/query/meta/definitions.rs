@@ -13,18 +13,20 @@ pub(super) enum MetaTable {
     Sections,
     Models,
     Runs,
+    Checks,
     Tables,
     Columns,
     Queries,
 }
 
 impl MetaTable {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Partitions,
         Self::Segments,
         Self::Sections,
         Self::Models,
         Self::Runs,
+        Self::Checks,
         Self::Tables,
         Self::Columns,
         Self::Queries,
@@ -103,6 +105,24 @@ pub(super) fn definition(table: MetaTable) -> ExtraTable {
                 ("mode", text.clone(), false, "How it was loaded"),
                 ("rows", number, false, "Rows staged"),
                 ("error", text, true, "Why it failed"),
+            ],
+        ),
+        MetaTable::Checks => ExtraTable::new(
+            "checks",
+            "What the checks of the latest runs have found.",
+            vec![
+                ("run", time.clone(), false, "When the run began that it is a part of"),
+                ("finished_at", time, false, "When the run ended"),
+                ("check", text.clone(), false, "Name of the check"),
+                ("model", text.clone(), true, "The model whose rows it is about, if it is one"),
+                ("severity", text.clone(), false, "error or warn"),
+                ("status", text.clone(), false, "passed, failed, broken or skipped"),
+                ("rows", number.clone(), false, "Rows that are wrong"),
+                ("sample", text.clone(), true, "The first of them, one per line"),
+                ("detail", text.clone(), true, "Why it is broken or was skipped"),
+                ("description", text.clone(), true, "What is wrong with such rows"),
+                ("file", text, false, "Where it is written"),
+                ("milliseconds", number, false, "How long it took"),
             ],
         ),
         MetaTable::Tables => ExtraTable::new(

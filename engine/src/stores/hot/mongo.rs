@@ -131,6 +131,10 @@ impl HotStore for MongoHotStore {
         }
     }
 
+    async fn missing(&self, event_ids: Vec<String>) -> StoreResult<Vec<String>> {
+        scan::missing(self.server().await?, event_ids).await
+    }
+
     async fn count(&self) -> StoreResult<u64> {
         let server = self.server().await?;
         server

@@ -166,6 +166,21 @@ impl HotStore for SqliteHotStore {
             .await
     }
 
+    async fn missing(&self, event_ids: Vec<String>) -> StoreResult<Vec<String>> {
+        self.database
+            .read("look events up", move |connection| {
+                let mut known = connection.prepare("SELECT 1 FROM events WHERE event_id = ?1")?;
+                let mut missing = Vec::new();
+                for event_id in event_ids {
+                    if !known.exists([StoredId::new(&event_id)])? {
+                        missing.push(event_id);
+                    }
+                }
+                Ok(missing)
+            })
+            .await
+    }
+
     async fn count(&self) -> StoreResult<u64> {
         self.database
             .read("count events", |connection| {

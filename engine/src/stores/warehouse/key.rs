@@ -4,6 +4,7 @@ use arrow::array::{Array, RecordBatch};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::TableDefinition;
+use crate::stores::error::{StoreError, StoreErrorKind};
 
 /// What to do about NULL in a key.
 pub(super) const NULL_ADVICE: &str =
@@ -21,6 +22,13 @@ pub(super) fn null_in_key(key: &str) -> String {
 /// Says that there are two rows with this key.
 pub(super) fn duplicate_key(key: &str) -> String {
     format!("the model gives more than one row for the key ({key})")
+}
+
+/// Whether a load was refused because of a row's key.
+pub(crate) fn is_key_violation(error: &StoreError) -> bool {
+    let advice = error.advice.as_deref();
+    error.kind == StoreErrorKind::InvalidData
+        && (advice == Some(NULL_ADVICE) || advice == Some(DUPLICATE_ADVICE))
 }
 
 /// The key of a row, such as `player_id = q, day = 2026-01-01`.

@@ -13,6 +13,7 @@ pub mod aggregate;
 mod changes;
 mod condition;
 mod copy;
+mod history;
 mod load;
 mod rows;
 mod scan;
@@ -28,7 +29,9 @@ use datafusion::catalog::TableProvider;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Load, LoadMode, ModelProgress, RunRecord, StaleMark, TableDefinition, Warehouse};
+use super::{
+    CheckRecord, Load, LoadMode, ModelProgress, RunRecord, StaleMark, TableDefinition, Warehouse,
+};
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
 use crate::stores::postgres::PostgresDatabase;
 use crate::stores::postgres::values::{Parameters, bigint, storable_text, time, unsigned};
@@ -107,6 +110,15 @@ impl Warehouse for PostgresWarehouse {
 
     fn table(&self, table: &TableDefinition) -> Arc<dyn TableProvider> {
         Arc::new(PostgresTable::new(self.database.clone(), table))
+    }
+
+    async fn latest_partition(&self, table: &TableDefinition) -> StoreResult<Option<i32>> {
+        self.database
+            .attempt("read the latest day", |session| async move {
+                let latest = changes::latest_day(&session, table).await?;
+                session.end(latest)
+            })
+            .await
     }
 
     async fn progress(&self) -> StoreResult<Vec<ModelProgress>> {
@@ -246,6 +258,18 @@ impl Warehouse for PostgresWarehouse {
                 session.end(runs)
             })
             .await
+    }
+
+    async fn record_checks(&self, checks: &[CheckRecord], oldest: i64) -> StoreResult<()> {
+        history::record_checks(&self.database, checks, oldest).await
+    }
+
+    async fn checks(&self, limit: usize) -> StoreResult<Vec<CheckRecord>> {
+        history::checks(&self.database, limit).await
+    }
+
+    async fn latest_checks(&self) -> StoreResult<Vec<CheckRecord>> {
+        history::latest_checks(&self.database).await
     }
 
     fn name(&self) -> String {

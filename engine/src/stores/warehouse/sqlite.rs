@@ -1,6 +1,7 @@
 //! The embedded warehouse: the star schema in one SQLite file.
 
 mod changes;
+mod history;
 mod load;
 mod scan;
 mod statements;
@@ -15,7 +16,9 @@ use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{Load, LoadMode, ModelProgress, RunRecord, StaleMark, TableDefinition, Warehouse};
+use super::{
+    CheckRecord, Load, LoadMode, ModelProgress, RunRecord, StaleMark, TableDefinition, Warehouse,
+};
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
 use crate::stores::sqlite::{SqliteDatabase, run_blocking};
 use load::SqliteLoad;
@@ -119,6 +122,13 @@ impl Warehouse for SqliteWarehouse {
         Arc::new(SqliteTable::new(self.database.clone(), table))
     }
 
+    async fn latest_partition(&self, table: &TableDefinition) -> StoreResult<Option<i32>> {
+        let table = table.clone();
+        self.database
+            .read("read the latest day", move |connection| changes::latest_day(connection, &table))
+            .await
+    }
+
     async fn progress(&self) -> StoreResult<Vec<ModelProgress>> {
         self.database
             .read("read the models' progress", |connection| {
@@ -206,6 +216,30 @@ impl Warehouse for SqliteWarehouse {
                     .collect()
             })
             .await
+    }
+
+    async fn record_checks(&self, checks: &[CheckRecord], oldest: i64) -> StoreResult<()> {
+        const OPERATION: &str = "record the checks of a run";
+        let (database, checks) = (self.database.clone(), checks.to_vec());
+        self.database
+            .with_writer(OPERATION, move |connection| {
+                history::insert_checks(connection, &checks, oldest)
+                    .map_err(|error| database.error(OPERATION, error))
+            })
+            .await
+    }
+
+    async fn checks(&self, limit: usize) -> StoreResult<Vec<CheckRecord>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.database
+            .read("read the history of checks", move |connection| {
+                history::checks(connection, limit)
+            })
+            .await
+    }
+
+    async fn latest_checks(&self) -> StoreResult<Vec<CheckRecord>> {
+        self.database.read("read the latest checks", history::latest_checks).await
     }
 
     fn name(&self) -> String {

@@ -64,6 +64,10 @@ impl HotStore for Interrupted {
         self.inner.scan(filter, after).await
     }
 
+    async fn missing(&self, event_ids: Vec<String>) -> StoreResult<Vec<String>> {
+        self.inner.missing(event_ids).await
+    }
+
     async fn count(&self) -> StoreResult<u64> {
         self.inner.count().await
     }
@@ -157,6 +161,10 @@ impl HotStore for Refusing {
 
     async fn scan(&self, filter: &HotFilter, after: Option<String>) -> StoreResult<HotPage> {
         self.0.scan(filter, after).await
+    }
+
+    async fn missing(&self, event_ids: Vec<String>) -> StoreResult<Vec<String>> {
+        self.0.missing(event_ids).await
     }
 
     async fn count(&self) -> StoreResult<u64> {

@@ -1,6 +1,14 @@
 //! The truth computed once more from the lines: slowly, simply, and by other means than the
 //! simulator's counters.
 
+mod concurrency;
+mod economy;
+mod experiments;
+mod funnel;
+mod level;
+mod player_state;
+mod stability;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
@@ -11,6 +19,7 @@ use crate::simulate::{DAY_MS, Truth, TruthTable, TruthValue};
 
 /// What matters of a landed event.
 struct Event {
+    id: String,
     event_type: String,
     player: String,
     session: Option<String>,
@@ -20,12 +29,30 @@ struct Event {
     country: String,
     iap_cents: i64,
     ad_micros: i64,
+    properties: Value,
 }
 
 type Cut = (String, String);
 type Row = Vec<TruthValue>;
 
 impl Event {
+    fn text(&self, property: &str) -> &str {
+        self.properties[property].as_str().unwrap()
+    }
+
+    fn integer(&self, property: &str) -> i64 {
+        self.properties[property].as_i64().unwrap()
+    }
+
+    /// Of two events, the first is the one with the smaller of these.
+    fn order(&self) -> (i64, &str) {
+        (self.ms, &self.id)
+    }
+
+    fn micros(&self) -> i64 {
+        self.iap_cents * 10_000 + self.ad_micros
+    }
+
     fn is_in(&self, cut: &Cut) -> bool {
         (cut.0 == "all" || cut.0 == self.platform) && (cut.1 == "all" || cut.1 == self.country)
     }
@@ -79,6 +106,28 @@ pub(super) fn assert_true(output: &[u8], truth: &Truth) {
     let (retention, ltv) = cohorts(&events, last_day);
     assert_rows_equal("mart_retention", &truth.tables["mart_retention"], &retention);
     assert_rows_equal("mart_ltv", &truth.tables["mart_ltv"], &ltv);
+    let (economy, economy_reason) = economy::rows(&events);
+    let (experiment_daily, experiment) = experiments::rows(&events, last_day);
+    let others = [
+        ("mart_concurrency", concurrency::rows(&events)),
+        ("mart_economy", economy),
+        ("mart_economy_reason", economy_reason),
+        ("mart_experiment", experiment),
+        ("mart_experiment_daily", experiment_daily),
+        ("mart_funnel", funnel::rows(&events)),
+        ("mart_level", level::rows(&events)),
+        ("mart_player_state", player_state::rows(&events, last_day)),
+        ("mart_stability", stability::rows(&events)),
+    ];
+    assert_eq!(truth.tables.len(), 3 + others.len());
+    for (name, rows) in others {
+        assert_rows_equal(name, &truth.tables[name], &rows);
+    }
+}
+
+/// Whether a line fits its contract.
+pub(super) fn is_accepted(line: &[u8]) -> bool {
+    accept(line).is_some()
 }
 
 /// Identifier and event of a line that fits its contract, as far as malformed lines go.
@@ -111,7 +160,9 @@ fn accept(line: &[u8]) -> Option<(String, Event)> {
     if event_type == "ad_impression" {
         ad_micros = (properties["revenue_usd"].as_f64()? * 1e6).round() as i64;
     }
+    let id = text(&json["event_id"])?;
     let event = Event {
+        id: id.clone(),
         event_type,
         player,
         session: text(&json["session_id"]),
@@ -121,8 +172,9 @@ fn accept(line: &[u8]) -> Option<(String, Event)> {
         country: text(&json["country"]).unwrap_or("unknown".into()),
         iap_cents,
         ad_micros,
+        properties: properties.clone(),
     };
-    Some((text(&json["event_id"])?, event))
+    Some((id, event))
 }
 
 fn date(day: i64) -> String {
@@ -137,7 +189,7 @@ fn first_of<'a>(
     let mut first: BTreeMap<String, &Event> = BTreeMap::new();
     for event in events {
         let known = first.entry(key(event)).or_insert(event);
-        if event.ms < known.ms {
+        if event.order() < known.order() {
             *known = event;
         }
     }
@@ -274,6 +326,26 @@ fn cohorts(events: &[Event], last_day: i64) -> (Vec<Row>, Vec<Row>) {
         }
     }
     (retention, ltv)
+}
+
+fn integer(number: usize) -> TruthValue {
+    TruthValue::Integer(number as i64)
+}
+
+fn cut_values(cut: &Cut) -> [TruthValue; 2] {
+    [TruthValue::text(&cut.0), TruthValue::text(&cut.1)]
+}
+
+/// As SQL's `percentile_cont`: NULL of no values.
+fn percentile(mut values: Vec<f64>, share: f64) -> TruthValue {
+    if values.is_empty() {
+        return TruthValue::Null;
+    }
+    values.sort_by(f64::total_cmp);
+    let place = share * (values.len() - 1) as f64;
+    let weight = place - place.floor();
+    let next = (place.floor() as usize + 1).min(values.len() - 1);
+    TruthValue::Number(values[place.floor() as usize] * (1.0 - weight) + values[next] * weight)
 }
 
 fn quotient(numerator: f64, denominator: i64) -> TruthValue {

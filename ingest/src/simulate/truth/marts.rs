@@ -1,111 +1,88 @@
-//! From the running counters to the marts: daily figures, retention and lifetime value.
+//! From the running counters to the marts, one file a mart.
 //!
-//! Every row has a platform and a country; "all" stands for no cut. Distinct players are counted
-//! anew at each grain, since they do not add up.
+//! Most rows have a platform and a country; "all" stands for no cut. Distinct players are counted
+//! anew at each grain, since they do not add up. What is known of a day when it is over becomes
+//! rows at once (levels, economy, concurrency); the rest is counted when the simulation ends.
 
 mod cohorts;
+mod concurrency;
 mod daily;
+mod economy;
+mod experiments;
+mod funnel;
+mod level;
+mod player_state;
+mod stability;
 
 use std::collections::BTreeMap;
 
-use super::tally::{Cut, PlayerDay, Tally};
+use super::grid::Grid;
+use super::tally::Tally;
 use super::{TRUTH_FORMAT, Truth, TruthColumn, TruthKind, TruthOptions, TruthTable, TruthValue};
 
-/// Value of a cut column in rows that are not cut by it.
-const ALL: &str = "all";
-/// Value of a cut column for events that do not say.
-const UNKNOWN: &str = "unknown";
+pub(super) use concurrency::{Concurrency, ConcurrencyDay};
+pub(super) use economy::{Economy, EconomyDay};
+pub(super) use experiments::{Experiments, IncomeDay};
+pub(super) use funnel::{Funnels, Milestone};
+pub(super) use level::{LevelDay, Levels, Played};
+
+/// The cells of a row.
+type Row = Vec<TruthValue>;
+
+/// A player on a day with an event.
+#[derive(Debug, Clone, Copy)]
+struct ActiveDay {
+    player: u32,
+    day: usize,
+}
 
 impl Tally {
-    /// All that the counters say. `platforms` and `countries` are the names behind the indexes of
-    /// the cuts.
-    pub(in crate::simulate) fn into_truth(
-        mut self,
-        options: TruthOptions,
-        platforms: &[&str],
-        countries: &[&str],
-    ) -> Truth {
+    /// All that the counters say.
+    pub(in crate::simulate) fn into_truth(mut self, options: TruthOptions) -> Truth {
         self.close_session();
-        self.activity.sort_unstable();
-        self.activity.dedup();
-        self.payer_days.sort_unstable();
-        self.payer_days.dedup();
+        for list in [&mut self.activity, &mut self.payer_days, &mut self.crash_days] {
+            list.sort_unstable();
+            list.dedup();
+        }
         let last_day = self.events.iter().rposition(|day| day.iter().any(|rows| *rows > 0));
         let days = last_day.map_or(0, |day| day + 1);
-        let grid = Grid::new(platforms, countries);
-        let mut tables = BTreeMap::new();
-        tables.insert("mart_daily_kpi".to_owned(), daily::table(&self, &grid, days));
-        let (retention, ltv) = cohorts::tables(&self, &grid, days);
-        tables.insert("mart_retention".to_owned(), retention);
-        tables.insert("mart_ltv".to_owned(), ltv);
+        self.close_days(days as u32);
         Truth {
             format: TRUTH_FORMAT,
             options,
             accounting: self.accounting,
             events: self.event_counts(),
-            tables,
+            tables: self.into_tables(days),
         }
     }
-}
 
-/// All cuts, numbered: each platform and each country, "unknown" and "all" included.
-struct Grid<'a> {
-    platforms: Vec<&'a str>,
-    countries: Vec<&'a str>,
-    /// The numbers of the cuts in the order of their names.
-    by_name: Vec<usize>,
-}
-
-impl<'a> Grid<'a> {
-    fn new(platforms: &[&'a str], countries: &[&'a str]) -> Self {
-        let with_others = |names: &[&'a str]| [names, &[UNKNOWN, ALL]].concat();
-        let platforms = with_others(platforms);
-        let countries = with_others(countries);
-        let mut by_name: Vec<usize> = (0..platforms.len() * countries.len()).collect();
-        by_name.sort_by_key(|cut| {
-            (platforms[cut / countries.len()], countries[cut % countries.len()])
-        });
-        Self { platforms, countries, by_name }
-    }
-
-    fn len(&self) -> usize {
-        self.by_name.len()
-    }
-
-    /// The four cuts that count a thing with this platform and country: by both, by platform, by
-    /// country, by neither.
-    fn cuts_of(&self, cut: Cut) -> [usize; 4] {
-        let width = self.countries.len();
-        let platform = usize::from(cut.platform) * width;
-        let country = usize::from(cut.country);
-        let any_platform = (self.platforms.len() - 1) * width;
-        let any_country = width - 1;
-        [
-            platform + country,
-            platform + any_country,
-            any_platform + country,
-            any_platform + any_country,
-        ]
-    }
-
-    fn platform(&self, cut: usize) -> TruthValue {
-        TruthValue::text(self.platforms[cut / self.countries.len()])
-    }
-
-    fn country(&self, cut: usize) -> TruthValue {
-        TruthValue::text(self.countries[cut % self.countries.len()])
-    }
-
-    /// The distinct (player, cut, day) of sorted player days, at one of the four grains (see
-    /// [`Grid::cuts_of`]), in that order.
-    fn distinct(&self, player_days: &[PlayerDay], grain: usize) -> Vec<(u32, u32, usize)> {
-        let mut distinct: Vec<_> = player_days
-            .iter()
-            .map(|entry| (entry.player(), self.cuts_of(entry.cut())[grain] as u32, entry.day()))
+    /// All tables, for the first `days` days, by name.
+    fn into_tables(mut self, days: usize) -> BTreeMap<String, TruthTable> {
+        // One entry a player and day, whatever the platform: the grain of no cut at all.
+        let active: Vec<ActiveDay> = self
+            .grid
+            .distinct(&self.activity, 3)
+            .into_iter()
+            .map(|(player, _, day)| ActiveDay { player, day })
             .collect();
-        distinct.sort_unstable();
-        distinct.dedup();
-        distinct
+        let (retention, ltv) = cohorts::tables(&self, days);
+        let (economy, economy_reason) = self.economy.tables();
+        let (experiment_daily, experiment) = experiments::tables(&mut self, &active, days);
+        let tables = [
+            ("mart_concurrency", self.concurrency.table()),
+            ("mart_daily_kpi", daily::table(&self, days)),
+            ("mart_economy", economy),
+            ("mart_economy_reason", economy_reason),
+            ("mart_experiment", experiment),
+            ("mart_experiment_daily", experiment_daily),
+            ("mart_funnel", funnel::table(&mut self)),
+            ("mart_level", self.levels.table()),
+            ("mart_ltv", ltv),
+            ("mart_player_state", player_state::table(&self, &active, days)),
+            ("mart_retention", retention),
+            ("mart_stability", stability::table(&self, days)),
+        ];
+        tables.into_iter().map(|(name, table)| (name.to_owned(), table)).collect()
     }
 }
 
@@ -117,4 +94,9 @@ fn columns(list: &[(&str, TruthKind)]) -> Vec<TruthColumn> {
 /// The first columns as a key.
 fn key(columns: &[TruthColumn], count: usize) -> Vec<String> {
     columns.iter().take(count).map(|column| column.name.clone()).collect()
+}
+
+/// A number, or NULL if there is none.
+fn or_null(number: Option<f64>) -> TruthValue {
+    number.map_or(TruthValue::Null, TruthValue::Number)
 }

@@ -1,27 +1,31 @@
 //! The running counters, updated with each event that will land.
 
-use super::{Accounting, EventCount};
+use super::detail::Detail;
+use super::grid::Grid;
+use super::marts::{Concurrency, Economy, Experiments, Funnels, Levels, Milestone, Played};
+use super::open_days::OpenDays;
+use super::{Accounting, EventCount, TruthValue};
 use crate::simulate::DAY_MS;
+use crate::simulate::catalog::{FlowReason, LevelResult};
 use crate::simulate::event::EventType;
 use crate::simulate::writer::date_text;
 
 /// Where an event counts: indexes of its platform and country, after the last of which stands
 /// "unknown".
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::simulate) struct Cut {
     pub(in crate::simulate) platform: u8,
     pub(in crate::simulate) country: u8,
 }
 
-/// What an event brings in.
+/// When and where a player's event counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::simulate) enum Money {
-    /// Nothing.
-    None,
-    /// A purchase: price × quantity in cents of a US dollar.
-    Purchase { cents: i64 },
-    /// An advertisement: millionths of a US dollar.
-    Ad { micros: i64 },
+pub(super) struct Occurrence {
+    pub(super) player: u32,
+    /// Counted from the first simulated day.
+    pub(super) day: u32,
+    pub(super) epoch_ms: i64,
+    pub(super) cut: Cut,
 }
 
 /// A player on a day in a cut, packed so that the order of the numbers is that of the player, the
@@ -68,6 +72,9 @@ pub(super) struct PlayerTally {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct DaySums {
     pub(super) sessions: u64,
+    pub(super) crashed_sessions: u64,
+    pub(super) errors: u64,
+    pub(super) fatal_errors: u64,
     pub(super) playtime_ms: i64,
     pub(super) iap_cents: i64,
     pub(super) ad_micros: i64,
@@ -76,6 +83,9 @@ pub(super) struct DaySums {
 impl DaySums {
     pub(super) fn add(&mut self, other: &Self) {
         self.sessions += other.sessions;
+        self.crashed_sessions += other.crashed_sessions;
+        self.errors += other.errors;
+        self.fatal_errors += other.fatal_errors;
         self.playtime_ms += other.playtime_ms;
         self.iap_cents += other.iap_cents;
         self.ad_micros += other.ad_micros;
@@ -95,15 +105,17 @@ struct OpenSession {
     first_ms: i64,
     last_ms: i64,
     cut: Cut,
+    crashed: bool,
 }
 
 /// The running counters of a simulation.
 #[derive(Debug)]
 pub(in crate::simulate) struct Tally {
     pub(super) start_day: i64,
+    pub(super) grid: Grid,
     /// Number of platforms and countries, "unknown" included.
-    pub(super) platforms: usize,
-    pub(super) countries: usize,
+    platforms: usize,
+    countries: usize,
     pub(super) accounting: Accounting,
     pub(super) events: Vec<[u64; EventType::COUNT]>,
     pub(super) players: Vec<PlayerTally>,
@@ -111,25 +123,35 @@ pub(in crate::simulate) struct Tally {
     pub(super) activity: Vec<PlayerDay>,
     /// Players' days with a purchase; may hold an entry several times.
     pub(super) payer_days: Vec<PlayerDay>,
+    /// Players' days with a crash; may hold an entry several times.
+    pub(super) crash_days: Vec<PlayerDay>,
     pub(super) revenue: Vec<PlayerRevenue>,
     /// By day, platform, country.
-    pub(super) sums: Vec<DaySums>,
+    sums: Vec<DaySums>,
+    pub(super) funnels: Funnels,
+    pub(super) experiments: Experiments,
+    pub(super) levels: Levels,
+    pub(super) economy: Economy,
+    pub(super) concurrency: Concurrency,
     session: Option<OpenSession>,
+    open_days: OpenDays,
 }
 
 impl Tally {
-    /// Counters for days from `start_day` (days since 1970-01-01) on, for as many platforms and
-    /// countries as given, "unknown" not included.
+    /// Counters for days from `start_day` (days since 1970-01-01) on, for these platforms and
+    /// countries; "unknown" is added.
     pub(in crate::simulate) fn new(
         start_day: i64,
         day_count: u32,
-        platforms: usize,
-        countries: usize,
+        platforms: &[&str],
+        countries: &[&str],
     ) -> Self {
         let day_count = day_count as usize;
-        let (platforms, countries) = (platforms + 1, countries + 1);
+        let grid = Grid::new(platforms, countries);
+        let (platforms, countries) = (platforms.len() + 1, countries.len() + 1);
         Self {
             start_day,
+            grid,
             platforms,
             countries,
             accounting: Accounting::default(),
@@ -137,9 +159,16 @@ impl Tally {
             players: Vec::new(),
             activity: Vec::new(),
             payer_days: Vec::new(),
+            crash_days: Vec::new(),
             revenue: Vec::new(),
             sums: vec![DaySums::default(); day_count * platforms * countries],
+            funnels: Funnels::default(),
+            experiments: Experiments::default(),
+            levels: Levels::new(),
+            economy: Economy::default(),
+            concurrency: Concurrency::default(),
             session: None,
+            open_days: OpenDays::default(),
         }
     }
 
@@ -152,6 +181,7 @@ impl Tally {
             first_purchase_cut: Cut::default(),
             last_activity: PlayerDay(u64::MAX),
         });
+        self.experiments.add_player();
     }
 
     /// Counts an event of a player, at its final event time, which must lie on one of the days.
@@ -162,9 +192,9 @@ impl Tally {
         event: EventType,
         epoch_ms: i64,
         cut: Cut,
-        money: Money,
+        detail: Detail,
     ) {
-        let day = (epoch_ms.div_euclid(DAY_MS) - self.start_day) as u32;
+        let day = self.day_of(epoch_ms);
         self.accounting.lines += 1;
         self.accounting.landed += 1;
         self.events[day as usize][event as usize] += 1;
@@ -178,43 +208,123 @@ impl Tally {
             known.last_activity = activity;
             self.activity.push(activity);
         }
-        match money {
-            Money::None => {}
-            Money::Purchase { cents } => {
+        if detail != Detail::None {
+            self.count(Occurrence { player, day, epoch_ms, cut }, detail);
+        }
+    }
+
+    /// Counts what an event tells.
+    fn count(&mut self, at: Occurrence, detail: Detail) {
+        let Occurrence { player, day, epoch_ms, cut } = at;
+        match detail {
+            Detail::None => {}
+            Detail::Purchase { cents } => {
+                let known = &mut self.players[player as usize];
                 if epoch_ms < known.first_purchase_ms {
                     known.first_purchase_ms = epoch_ms;
                     known.first_purchase_cut = cut;
                 }
-                self.payer_days.push(activity);
+                self.payer_days.push(PlayerDay::new(player, day, cut));
                 self.sums_of(day, cut).iap_cents += cents;
-                self.revenue.push(PlayerRevenue { player, day, micros: cents * 10_000 });
+                self.funnels.reach(at, Milestone::Purchased);
+                self.income(at, cents * 10_000, true);
             }
-            Money::Ad { micros } => {
+            Detail::Ad { micros } => {
                 self.sums_of(day, cut).ad_micros += micros;
-                self.revenue.push(PlayerRevenue { player, day, micros });
+                self.income(at, micros, false);
             }
+            Detail::Registration => self.funnels.register(at),
+            Detail::TutorialStep { number } => {
+                self.funnels.reach(at, Milestone::Tutorial(number));
+            }
+            Detail::LevelStart { level } => {
+                let before = self.levels.begin(at, level);
+                self.played(before);
+            }
+            Detail::LevelEnd { level, attempt, result, duration_ms } => {
+                let ended = self.levels.end(at, level, result, duration_ms);
+                self.played(Some(ended));
+                if result == LevelResult::Win {
+                    let won = self.levels.win(at, level, attempt);
+                    self.played(won);
+                    self.funnels.reach(at, Milestone::LevelWon(level));
+                }
+            }
+            Detail::Flow(flow) => {
+                if flow.reason == FlowReason::Shop {
+                    self.funnels.reach(at, Milestone::ShopUsed);
+                }
+                self.open_days.at(day).economy.add(at, flow);
+            }
+            Detail::Exposure { experiment, variant } => {
+                self.experiments.expose(at, experiment, variant);
+            }
+            Detail::ClientError { fatal } => {
+                let sums = self.sums_of(day, cut);
+                sums.errors += 1;
+                if fatal {
+                    sums.fatal_errors += 1;
+                    self.crash_days.push(PlayerDay::new(player, day, cut));
+                }
+            }
+        }
+    }
+
+    fn income(&mut self, at: Occurrence, micros: i64, is_purchase: bool) {
+        let Occurrence { player, day, .. } = at;
+        self.revenue.push(PlayerRevenue { player, day, micros });
+        self.open_days.at(day).income.add(at, micros, is_purchase);
+    }
+
+    fn played(&mut self, played: Option<Played>) {
+        if let Some(played) = played {
+            self.open_days.at(played.day).levels.add(played);
         }
     }
 
     /// Counts an event that was already counted by [`Tally::event`] towards the open session.
     #[inline]
-    pub(in crate::simulate) fn session_event(&mut self, epoch_ms: i64, cut: Cut) {
-        let session =
-            self.session.get_or_insert(OpenSession { first_ms: epoch_ms, last_ms: epoch_ms, cut });
+    pub(in crate::simulate) fn session_event(&mut self, epoch_ms: i64, cut: Cut, is_crash: bool) {
+        let session = self.session.get_or_insert(OpenSession {
+            first_ms: epoch_ms,
+            last_ms: epoch_ms,
+            cut,
+            crashed: false,
+        });
         if epoch_ms < session.first_ms {
             session.first_ms = epoch_ms;
             session.cut = cut;
         }
         session.last_ms = session.last_ms.max(epoch_ms);
+        session.crashed |= is_crash;
     }
 
     /// Ends the open session, if there is one. No event of it may follow.
     pub(in crate::simulate) fn close_session(&mut self) {
         let Some(session) = self.session.take() else { return };
-        let day = (session.first_ms.div_euclid(DAY_MS) - self.start_day) as u32;
-        let sums = self.sums_of(day, session.cut);
+        let OpenSession { first_ms, last_ms, cut, crashed } = session;
+        let first_day = self.day_of(first_ms);
+        let sums = self.sums_of(first_day, cut);
         sums.sessions += 1;
-        sums.playtime_ms += session.last_ms - session.first_ms;
+        sums.crashed_sessions += u64::from(crashed);
+        sums.playtime_ms += last_ms - first_ms;
+        for day in first_day..=self.day_of(last_ms) {
+            let start_ms = (self.start_day + i64::from(day)) * DAY_MS;
+            self.open_days.at(day).concurrency.add(start_ms, cut, first_ms, last_ms);
+        }
+        let unfinished = self.levels.abandon();
+        self.played(unfinished);
+    }
+
+    /// Ends the days before this one: nothing that is counted later may have happened on them.
+    pub(in crate::simulate) fn close_days(&mut self, before: u32) {
+        while let Some((day, open)) = self.open_days.take_before(before) {
+            let date = TruthValue::text(&self.date(day as usize));
+            self.levels.close(day, &date, open.levels, &self.grid);
+            self.economy.close(&date, &open.economy, &self.grid);
+            self.concurrency.close(&date, &open.concurrency, &self.grid);
+            self.experiments.close(day, open.income, |cut| self.grid.ranks_of(cut));
+        }
     }
 
     /// Counts a line that repeats an event.
@@ -260,14 +370,25 @@ impl Tally {
         String::from_utf8_lossy(&date_text(self.start_day + day as i64)).into_owned()
     }
 
-    /// Sums of a day, platform and country.
-    pub(super) fn sums_index(&self, day: usize, cut: Cut) -> usize {
-        (day * self.platforms + usize::from(cut.platform)) * self.countries
-            + usize::from(cut.country)
+    /// Day, platform and country with its sums, for the first `days` days.
+    pub(super) fn day_sums(&self, days: usize) -> impl Iterator<Item = (usize, Cut, &DaySums)> {
+        let places = self.platforms * self.countries;
+        self.sums.chunks(places).take(days).enumerate().flat_map(move |(day, of_day)| {
+            of_day.iter().enumerate().map(move |(place, sums)| {
+                let (platform, country) = (place / self.countries, place % self.countries);
+                (day, Cut { platform: platform as u8, country: country as u8 }, sums)
+            })
+        })
     }
 
     fn sums_of(&mut self, day: u32, cut: Cut) -> &mut DaySums {
-        let index = self.sums_index(day as usize, cut);
+        let (platform, country) = (usize::from(cut.platform), usize::from(cut.country));
+        let index = (day as usize * self.platforms + platform) * self.countries + country;
         &mut self.sums[index]
+    }
+
+    /// The simulated day of a time.
+    fn day_of(&self, epoch_ms: i64) -> u32 {
+        (epoch_ms.div_euclid(DAY_MS) - self.start_day) as u32
     }
 }

@@ -1,21 +1,24 @@
 //! A cell of a truth table.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-/// A cell of a truth table: `null`, an integer, another number, or a text.
+/// A cell of a truth table: `null`, `true` or `false`, an integer, another number, or a text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TruthValue {
     /// SQL NULL.
     Null,
+    /// A truth value.
+    Boolean(bool),
     /// An integer.
     Integer(i64),
     /// A finite number; written with a fraction or an exponent, so that it is told from integers.
     Number(f64),
-    /// A text, date or decimal.
-    Text(Box<str>),
+    /// A text, date, decimal or point in time. Rows share theirs: there are many of them.
+    Text(Arc<str>),
 }
 
 impl TruthValue {
@@ -46,6 +49,7 @@ impl Serialize for TruthValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Null => serializer.serialize_unit(),
+            Self::Boolean(value) => serializer.serialize_bool(*value),
             Self::Integer(value) => serializer.serialize_i64(*value),
             Self::Number(value) => serializer.serialize_f64(*value),
             Self::Text(value) => serializer.serialize_str(value),
@@ -65,11 +69,15 @@ impl Visitor<'_> for CellVisitor {
     type Value = TruthValue;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("null, a number or a text")
+        formatter.write_str("null, a truth value, a number or a text")
     }
 
     fn visit_unit<E: Error>(self) -> Result<TruthValue, E> {
         Ok(TruthValue::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<TruthValue, E> {
+        Ok(TruthValue::Boolean(value))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<TruthValue, E> {
@@ -99,6 +107,7 @@ mod tests {
     fn values_survive_json() {
         let values = vec![
             TruthValue::Null,
+            TruthValue::Boolean(true),
             TruthValue::Integer(-3),
             TruthValue::Number(1.0),
             TruthValue::ratio(1.0, 3),
@@ -106,7 +115,7 @@ mod tests {
             TruthValue::decimal(1_500, 6),
         ];
         let json = serde_json::to_string(&values).unwrap();
-        assert_eq!(json, "[null,-3,1.0,0.3333333333333333,null,\"0.001500\"]");
+        assert_eq!(json, "[null,true,-3,1.0,0.3333333333333333,null,\"0.001500\"]");
         assert_eq!(serde_json::from_str::<Vec<TruthValue>>(&json).unwrap(), values);
     }
 }

@@ -69,6 +69,8 @@ fn consumer_config(group: &Group, options: &TopicOptions) -> ClientConfig {
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
         .set("check.crcs", "true")
+        // Behind the last record may lie the end of a transaction, of which nothing else is told.
+        .set("enable.partition.eof", "true")
         .set("queued.max.messages.kbytes", queued.to_string())
         .set("fetch.queue.backoff.ms", "50")
         .set("topic.metadata.refresh.interval.ms", "60000")
@@ -256,9 +258,22 @@ impl Reader {
     /// Ends reading unless an error says no more than that the client is at work.
     fn judge(&self, error: &KafkaError) -> Result<(), IngestError> {
         match error {
-            KafkaError::PartitionEOF(_) => Ok(()),
+            KafkaError::PartitionEOF(partition) => {
+                self.reach_end(*partition);
+                Ok(())
+            }
             KafkaError::MessageConsumption(code) if is_passing(*code) => Ok(()),
             other => Err(self.group().error("read records", other)),
+        }
+    }
+
+    /// All that the partition has was read.
+    fn reach_end(&self, partition: i32) {
+        let positions = self.group().reading().gather.assignment.positions();
+        let position = positions.into_iter().find(|(number, _)| *number == partition);
+        if let Some((_, position)) = position {
+            self.stalls().reach_end(partition, position);
+            self.progress.reach_end(partition, position);
         }
     }
 

@@ -61,15 +61,31 @@ pub(super) struct Sight {
 #[derive(Debug, Default)]
 pub(super) struct StallWatch {
     last: BTreeMap<i32, Sight>,
-    /// Positions at which a new client did not get any further either: what lies behind is no
-    /// record, such as the end of a transaction.
+    /// Where the brokers said that there is nothing more.
+    ends: BTreeMap<i32, End>,
+    /// Positions at which a new client did not get any further either.
     forgiven: BTreeMap<i32, i64>,
+}
+
+/// An end of a partition that was reached. What lies between the last record and the high watermark
+/// is no record there, such as the end of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct End {
+    position: i64,
+    /// High watermark at the first look after it.
+    high: Option<i64>,
 }
 
 impl StallWatch {
     /// Begins anew with a new client.
     pub(super) fn forget_last(&mut self) {
         self.last.clear();
+        self.ends.clear();
+    }
+
+    /// The brokers say that a partition has nothing more behind this position.
+    pub(super) fn reach_end(&mut self, partition: i32, position: i64) {
+        self.ends.insert(partition, End { position, high: None });
     }
 
     /// Looks at all partitions that are read. Returns one that had more at the last look and has
@@ -78,7 +94,11 @@ impl StallWatch {
         let mut stalled = None;
         for (partition, sight) in &sights {
             let Some(last) = self.last.get(partition) else { continue };
-            let stands = last.position == sight.position && last.high > last.position;
+            let known_end = match self.ends.get_mut(partition) {
+                Some(end) if end.position == sight.position => *end.high.get_or_insert(sight.high),
+                _ => sight.position,
+            };
+            let stands = last.position == sight.position && last.high > known_end;
             if stands && self.forgiven.get(partition) != Some(&sight.position) {
                 self.forgiven.insert(*partition, sight.position);
                 stalled = Some(*partition);
@@ -113,6 +133,23 @@ mod tests {
         // What has come only now had no time to be read.
         assert_eq!(watch.look(sights(9, 12)), None);
         assert_eq!(watch.look(sights(9, 12)), Some(3));
+    }
+
+    #[test]
+    fn what_lies_behind_the_last_record_is_not_waited_for() {
+        let mut watch = StallWatch::default();
+        watch.look(sights(9, 10));
+        watch.reach_end(3, 9);
+        for _ in 0..3 {
+            assert_eq!(watch.look(sights(9, 10)), None);
+        }
+        // More has come since, and had its time.
+        assert_eq!(watch.look(sights(9, 14)), None);
+        assert_eq!(watch.look(sights(9, 14)), Some(3));
+        // An end elsewhere says nothing.
+        watch.reach_end(3, 14);
+        assert_eq!(watch.look(sights(15, 20)), None);
+        assert_eq!(watch.look(sights(15, 20)), Some(3));
     }
 
     #[test]

@@ -4,17 +4,20 @@
 //! events out, a page ends at the latest after so many events of all types as it looks at, which the
 //! index alone shows. What was inserted after the scan began is known by the time of its insert.
 
+use std::collections::HashSet;
+
 use mongodb::Collection;
 use mongodb::bson::{DateTime, Document, RawDocumentBuf, doc};
 use mongodb::options::Hint;
 
 use super::super::{HotEvent, HotFilter, HotPage};
 use super::document::{ReadResult, event_fields, read_event};
-use super::server::{Server, insert_index, player_index, time_index};
+use super::server::{Dialect, Server, insert_index, player_index, time_index};
 use crate::stores::error::{StoreErrorKind, StoreResult};
 
 const SCAN: &str = "scan events";
 const TIMELINE: &str = "read a player's events";
+const LOOK_UP: &str = "look events up";
 
 /// Most events of one page.
 pub(super) const PAGE_EVENTS: u32 = 4096;
@@ -228,6 +231,39 @@ fn up_to(place: &Place) -> Document {
 /// Left to itself, a server may choose the index of inserts and sort everything.
 fn hint(filter: &HotFilter) -> Hint {
     Hint::Keys(if filter.player_id.is_some() { player_index() } else { time_index() })
+}
+
+/// Those of these events that no document is of.
+pub(super) async fn missing(server: &Server, event_ids: Vec<String>) -> StoreResult<Vec<String>> {
+    let ids = &event_ids;
+    let read = || async move {
+        let mut known = HashSet::new();
+        match server.dialect {
+            Dialect::MongoDb => read_known(server, doc! { "$in": ids }, &mut known).await?,
+            // It reads everything for more than one at a time.
+            Dialect::FerretDb1 => {
+                for id in ids {
+                    read_known(server, doc! { "$eq": id }, &mut known).await?;
+                }
+            }
+        }
+        Ok(known)
+    };
+    let known = server.call(LOOK_UP, server.dialect.read_timeout(), read).await?;
+    Ok(event_ids.into_iter().filter(|id| !known.contains(id)).collect())
+}
+
+async fn read_known(
+    server: &Server,
+    condition: Document,
+    known: &mut HashSet<String>,
+) -> ReadResult<()> {
+    let wanted = server.reading.find(doc! { "_id": condition });
+    let mut cursor = wanted.projection(doc! { "_id": 1 }).await?;
+    while cursor.advance().await? {
+        known.insert(cursor.current().get_str("_id")?.to_owned());
+    }
+    Ok(())
 }
 
 /// The latest events of a player, latest first.

@@ -44,7 +44,8 @@ impl DaysSeen {
         }
     }
 
-    fn of(&self, column: &str) -> Vec<i32> {
+    /// The days in this column.
+    pub(super) fn of(&self, column: &str) -> Vec<i32> {
         self.by_column.get(column).map(|days| days.iter().copied().collect()).unwrap_or_default()
     }
 }

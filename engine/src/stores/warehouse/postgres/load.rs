@@ -16,8 +16,10 @@ use uuid::Uuid;
 use super::changes::{DaysSeen, latest_day, mark_added, mark_all, mark_stale, remember_old_rows};
 use super::copy::CopyIn;
 use super::lock_key;
+use super::scan::send_copy;
 use super::statements::{
-    STAGE, append, create_stage, find_duplicate, star, touched_rows, updates_rows, upsert,
+    STAGE, append, create_stage, find_duplicate, preview_staged, preview_written, star,
+    touched_rows, updates_rows, upsert,
 };
 use super::tables::{create, existing_columns, has_same_columns};
 use crate::failpoint;
@@ -28,7 +30,8 @@ use crate::stores::warehouse::key::{
     DUPLICATE_ADVICE, NULL_ADVICE, describe_key, duplicate_key, null_in_key, row_with_null_key,
 };
 use crate::stores::warehouse::{
-    Load, LoadMode, LoadOutcome, ModelProgress, Publication, TableDefinition,
+    Load, LoadMode, LoadOutcome, ModelProgress, Preview, PreviewSender, Publication,
+    TableDefinition,
 };
 
 /// A load into one table.
@@ -96,6 +99,37 @@ impl PostgresLoad {
             None => self.copy.insert(CopyIn::begin(&self.session, &target, &self.table).await?),
         };
         copy.write(rows).await
+    }
+
+    /// Sends the rows of a preview. What nobody wants to see to its end breaks the load.
+    async fn send_preview(
+        &mut self,
+        preview: &Preview,
+        rows: &PreviewSender,
+    ) -> Result<(), Failure> {
+        if let Some(copy) = self.copy.take() {
+            self.database.watch(copy.finish()).await?;
+        }
+        let sql = match &self.way {
+            Way::Staged => {
+                // So that the merge is planned for as many rows as there are.
+                let analyze = format!("ANALYZE {STAGE}");
+                self.database
+                    .watch(async { Ok(self.session.batch_execute(&analyze).await?) })
+                    .await?;
+                preview_staged(&self.table, preview)
+            }
+            Way::Straight { days, .. } => {
+                let partition = self.table.partition.as_deref();
+                let written = partition.map(|partition| days.of(partition)).unwrap_or_default();
+                preview_written(&self.table, preview, &written)
+            }
+        };
+        let copy = format!("COPY ({sql}) TO STDOUT (FORMAT binary)");
+        let begun = async { Ok(self.session.copy_out(copy.as_str()).await?) };
+        let stream = self.database.watch(begun).await?;
+        send_copy(&self.database, stream, &preview.schema(&self.table), rows).await?;
+        Ok(())
     }
 
     /// Everything but the COMMIT.
@@ -192,6 +226,17 @@ impl Load for PostgresLoad {
             Ok(()) => Ok(()),
             Err(failure) => {
                 Err(database.error(&format!("stage rows of {}", self.table.name), failure))
+            }
+        }
+    }
+
+    async fn preview(&mut self, preview: &Preview, rows: PreviewSender) -> StoreResult<()> {
+        match self.send_preview(preview, &rows).await {
+            Ok(()) => Ok(()),
+            Err(failure) => {
+                let failure = self.explain(failure).await;
+                let operation = format!("read the new rows of {}", self.table.name);
+                Err(self.database.error(&operation, failure))
             }
         }
     }

@@ -186,31 +186,45 @@ impl PostgresScan {
                 Ok((session, stream))
             })
             .await?;
-        let mut stream = Box::pin(stream);
         let failed = |failure| database.error(&self.operation, failure);
-        let mut decoder = RowDecoder::new(Arc::clone(&self.schema), BATCH_ROWS).map_err(failed)?;
-        while !decoder.has_ended() {
-            let filling = fill_batch(stream.as_mut(), &mut decoder);
-            database.watch(filling).await.map_err(failed)?;
-            if decoder.rows() == 0 {
-                continue;
-            }
-            let batch = decoder.finish_batch().map_err(failed)?;
-            if sender.send(Ok(batch)).await.is_err() {
-                // The connection is closed, so that the server stops.
-                return Ok(());
-            }
+        let ended = send_copy(database, stream, &self.schema, sender).await.map_err(failed)?;
+        match ended {
+            true => session.end(()).map_err(failed),
+            // The connection is closed, so that the server stops.
+            false => Ok(()),
         }
-        // What ends the COPY is behind the last row.
-        let ending = async {
-            while let Some(message) = stream.next().await {
-                message?;
-            }
-            Ok(())
-        };
-        database.watch(ending).await.map_err(failed)?;
-        session.end(()).map_err(failed)
     }
+}
+
+/// Sends the rows of a COPY. Returns whether it was read to its end, rather than until nobody wanted
+/// its rows any more.
+pub(super) async fn send_copy(
+    database: &PostgresDatabase,
+    stream: CopyOutStream,
+    schema: &SchemaRef,
+    sender: &Sender<Result<RecordBatch>>,
+) -> std::result::Result<bool, Failure> {
+    let mut stream = Box::pin(stream);
+    let mut decoder = RowDecoder::new(Arc::clone(schema), BATCH_ROWS)?;
+    while !decoder.has_ended() {
+        database.watch(fill_batch(stream.as_mut(), &mut decoder)).await?;
+        if decoder.rows() == 0 {
+            continue;
+        }
+        let batch = decoder.finish_batch()?;
+        if sender.send(Ok(batch)).await.is_err() {
+            return Ok(false);
+        }
+    }
+    // What ends the COPY is behind the last row.
+    let ending = async {
+        while let Some(message) = stream.next().await {
+            message?;
+        }
+        Ok(())
+    };
+    database.watch(ending).await?;
+    Ok(true)
 }
 
 /// Reads until a batch is full or the last row has come.

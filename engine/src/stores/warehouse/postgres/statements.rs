@@ -5,7 +5,7 @@ use std::fmt::Write;
 use arrow::datatypes::DataType;
 
 use crate::stores::postgres::{STAR_SCHEMA, quote};
-use crate::stores::warehouse::{Combine, LoadMode, TableColumn, TableDefinition};
+use crate::stores::warehouse::{Combine, LoadMode, Preview, TableColumn, TableDefinition};
 
 /// The temporary table that a load stages its rows in.
 pub(super) const STAGE: &str = "pg_temp.stage";
@@ -194,6 +194,88 @@ pub(super) fn upsert(table: &TableDefinition) -> String {
         let _ = write!(sql, "UPDATE SET {}", updates.join(", "));
     }
     sql
+}
+
+/// The table's rows as they will be once the staged ones are part of it: those that are written, and
+/// those of the wanted partitions that stay.
+pub(super) fn preview_staged(table: &TableDefinition, preview: &Preview) -> String {
+    let names = || preview.columns.iter().map(String::as_str);
+    let star = star(&table.name);
+    let mut sql = match &preview.mode {
+        LoadMode::Upsert => {
+            let columns: Vec<String> = names()
+                .filter_map(|name| table.column(name))
+                .map(|column| merged(table, column))
+                .collect();
+            format!(
+                "SELECT {} FROM {STAGE} AS excluded LEFT JOIN {star} AS t ON {}",
+                columns.join(", "),
+                key_equality(table, "t", "excluded")
+            )
+        }
+        _ => format!("SELECT {} FROM {STAGE}", column_list(names(), "")),
+    };
+    let Some(partition) = &table.partition else { return sql };
+    let stay = preview.days.iter().filter(|day| match &preview.mode {
+        LoadMode::Append | LoadMode::Upsert => true,
+        LoadMode::ReplacePartitions(replaced) => !replaced.contains(day),
+        LoadMode::ReplaceAll => false,
+    });
+    let days: Vec<String> = stay.map(|day| date(*day)).collect();
+    if days.is_empty() {
+        return sql;
+    }
+    let _ = write!(
+        sql,
+        " UNION ALL SELECT {} FROM {star} AS t WHERE t.{} = ANY (ARRAY[{}]::date[])",
+        column_list(names(), "t."),
+        quote(partition),
+        days.join(", ")
+    );
+    if preview.mode == LoadMode::Upsert {
+        let pair = key_equality(table, "s", "t");
+        let _ = write!(sql, " AND NOT EXISTS (SELECT FROM {STAGE} AS s WHERE {pair})");
+    }
+    sql
+}
+
+/// The same where this transaction has written the rows into the table itself, with these days in
+/// the partition column.
+pub(super) fn preview_written(
+    table: &TableDefinition,
+    preview: &Preview,
+    written: &[i32],
+) -> String {
+    let columns = column_list(preview.columns.iter().map(String::as_str), "");
+    let star = star(&table.name);
+    // Rows tell which transaction has written them; there is no index of that.
+    const OURS: &str = "xmin = pg_current_xact_id()::xid";
+    let Some(partition) = &table.partition else {
+        return format!("SELECT {columns} FROM {star} WHERE {OURS}");
+    };
+    let partition = quote(partition);
+    let array = |days: &mut dyn Iterator<Item = &i32>| {
+        let days: Vec<String> = days.map(|day| date(*day)).collect();
+        format!("ARRAY[{}]::date[]", days.join(", "))
+    };
+    format!(
+        "SELECT {columns} FROM {star} WHERE ({partition} = ANY ({}) AND {OURS}) \
+         OR ({partition} IS NULL AND {OURS}) OR {partition} = ANY ({})",
+        array(&mut written.iter()),
+        array(&mut preview.days.iter())
+    )
+}
+
+/// The value of a column where staged row `excluded` is merged with `t`, if there is such a row.
+fn merged(table: &TableDefinition, column: &TableColumn) -> String {
+    let new = format!("excluded.{}", quote(&column.name));
+    let first_key = table.key.first().filter(|_| !table.key.contains(&column.name));
+    match first_key {
+        Some(key) => {
+            format!("CASE WHEN t.{} IS NULL THEN {new} ELSE {} END", quote(key), combined(column))
+        }
+        None => new,
+    }
 }
 
 /// The value of `column` after old row `t` and new row `excluded` are combined.

@@ -7,8 +7,10 @@ use async_trait::async_trait;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::changes::{latest_day, mark_all, mark_stale, remember_old_rows};
+use super::scan::read_query;
 use super::statements::{
-    append, create_partition_index, create_stage, create_table, insert_stage, quote, upsert,
+    append, create_partition_index, create_stage, create_table, insert_stage, preview, quote,
+    upsert,
 };
 use super::values::{ValueError, date_text, execute_rows};
 use super::{existing_columns, has_same_columns};
@@ -19,7 +21,8 @@ use crate::stores::warehouse::key::{
     DUPLICATE_ADVICE, NULL_ADVICE, describe_key, duplicate_key, null_in_key,
 };
 use crate::stores::warehouse::{
-    Load, LoadMode, LoadOutcome, ModelProgress, Publication, TableDefinition,
+    Load, LoadMode, LoadOutcome, ModelProgress, Preview, PreviewSender, Publication,
+    TableDefinition,
 };
 
 /// A load into one table.
@@ -89,6 +92,22 @@ impl Load for SqliteLoad {
                 stage_error(&database, &table, &operation, &rows, row, error)
             })?;
             transaction.commit().map_err(|error| database.error(&operation, error))
+        })
+        .await
+    }
+
+    async fn preview(&mut self, wanted: &Preview, rows: PreviewSender) -> StoreResult<()> {
+        let (database, table) = (self.database.clone(), Arc::clone(&self.table));
+        let (connection, wanted) = (Arc::clone(&self.connection), wanted.clone());
+        run_blocking(self.database.store(), "read staged rows", move || {
+            let connection = connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let sql = preview(&table, &wanted);
+            let schema = wanted.schema(&table);
+            let send = |batch| rows.blocking_send(Ok(batch)).is_ok();
+            read_query(&connection, &sql, &[], &schema, send).map_err(|error| {
+                let operation = format!("read the staged rows of {}", table.name);
+                StoreError::new(database.store(), operation, StoreErrorKind::Internal, error)
+            })
         })
         .await
     }

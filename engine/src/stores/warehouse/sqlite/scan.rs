@@ -17,6 +17,7 @@ use datafusion::logical_expr::{
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::statements::{column_list, quote};
@@ -227,12 +228,24 @@ impl PartitionStream for SqliteScan {
 /// Runs the scan's query and hands over its batches, until `consume` returns false.
 fn read_rows(
     scan: &SqliteScan,
-    mut consume: impl FnMut(RecordBatch) -> bool,
+    consume: impl FnMut(RecordBatch) -> bool,
 ) -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let connection = scan.database.connect()?;
-    let mut statement = connection.prepare(&scan.sql)?;
-    let mut rows = statement.query(rusqlite::params_from_iter(scan.parameters.iter()))?;
-    let mut builders = new_builders(&scan.schema)?;
+    read_query(&connection, &scan.sql, &scan.parameters, &scan.schema, consume)
+}
+
+/// Runs a query whose columns are those of `schema` and hands over its batches, until `consume`
+/// returns false.
+pub(super) fn read_query(
+    connection: &Connection,
+    sql: &str,
+    parameters: &[Value],
+    schema: &SchemaRef,
+    mut consume: impl FnMut(RecordBatch) -> bool,
+) -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(parameters.iter()))?;
+    let mut builders = new_builders(schema)?;
     let mut count = 0;
     while let Some(row) = rows.next()? {
         for (index, builder) in builders.iter_mut().enumerate() {
@@ -240,15 +253,15 @@ fn read_rows(
         }
         count += 1;
         if count == BATCH_ROWS {
-            if !consume(finish_batch(&scan.schema, &mut builders, count)?) {
+            if !consume(finish_batch(schema, &mut builders, count)?) {
                 return Ok(());
             }
-            builders = new_builders(&scan.schema)?;
+            builders = new_builders(schema)?;
             count = 0;
         }
     }
     if count > 0 {
-        consume(finish_batch(&scan.schema, &mut builders, count)?);
+        consume(finish_batch(schema, &mut builders, count)?);
     }
     Ok(())
 }

@@ -29,3 +29,21 @@ CREATE TABLE IF NOT EXISTS meta_runs (
     "rows"      INTEGER NOT NULL,
     error       TEXT
 );
+
+-- How the checks of the latest runs ended.
+CREATE TABLE IF NOT EXISTS meta_checks (
+    check_id    INTEGER PRIMARY KEY AUTOINCREMENT,
+    run         INTEGER NOT NULL,       -- when the run began, milliseconds since 1970
+    finished_at INTEGER NOT NULL,
+    name        TEXT    NOT NULL,
+    model       TEXT,
+    severity    TEXT    NOT NULL,
+    status      TEXT    NOT NULL,
+    "rows"      INTEGER NOT NULL,       -- rows that are wrong
+    sample      TEXT,                   -- the first of them, one per line
+    detail      TEXT,
+    description TEXT,
+    file        TEXT    NOT NULL,
+    millis      INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS meta_checks_by_check ON meta_checks (model, name, check_id);

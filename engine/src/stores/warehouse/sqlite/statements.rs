@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use arrow::datatypes::DataType;
 
-use crate::stores::warehouse::{Combine, TableColumn, TableDefinition};
+use super::values::date_text;
+use crate::stores::warehouse::{Combine, LoadMode, Preview, TableColumn, TableDefinition};
 
 /// `name` as an SQL identifier.
 pub(super) fn quote(name: &str) -> String {
@@ -126,6 +127,62 @@ pub(super) fn upsert(table: &TableDefinition) -> String {
         let _ = write!(sql, "UPDATE SET {}", updates.join(", "));
     }
     sql
+}
+
+/// The table's rows as they will be once the staged ones are part of it: those that are written, and
+/// those of the wanted partitions that stay.
+pub(super) fn preview(table: &TableDefinition, preview: &Preview) -> String {
+    let names = || preview.columns.iter().map(String::as_str);
+    let name = quote(&table.name);
+    let mut sql = match &preview.mode {
+        LoadMode::Upsert => {
+            let columns: Vec<String> = names()
+                .filter_map(|name| table.column(name))
+                .map(|column| merged(table, column))
+                .collect();
+            format!(
+                "SELECT {} FROM temp.stage AS excluded LEFT JOIN main.{name} AS t ON {}",
+                columns.join(", "),
+                key_equality(table, "t", "excluded")
+            )
+        }
+        _ => format!("SELECT {} FROM temp.stage", column_list(names(), "")),
+    };
+    let Some(partition) = &table.partition else { return sql };
+    let stay = preview.days.iter().filter(|day| match &preview.mode {
+        LoadMode::Append | LoadMode::Upsert => true,
+        LoadMode::ReplacePartitions(replaced) => !replaced.contains(day),
+        LoadMode::ReplaceAll => false,
+    });
+    let days: Vec<String> =
+        stay.filter_map(|day| date_text(*day)).map(|day| format!("'{day}'")).collect();
+    if days.is_empty() {
+        return sql;
+    }
+    let _ = write!(
+        sql,
+        " UNION ALL SELECT {} FROM main.{name} AS t WHERE t.{} IN ({})",
+        column_list(names(), "t."),
+        quote(partition),
+        days.join(", ")
+    );
+    if preview.mode == LoadMode::Upsert {
+        let pair = key_equality(table, "s", "t");
+        let _ = write!(sql, " AND NOT EXISTS (SELECT 1 FROM temp.stage AS s WHERE {pair})");
+    }
+    sql
+}
+
+/// The value of a column where staged row `excluded` is merged with `t`, if there is such a row.
+fn merged(table: &TableDefinition, column: &TableColumn) -> String {
+    let new = format!("excluded.{}", quote(&column.name));
+    let first_key = table.key.first().filter(|_| !table.key.contains(&column.name));
+    match first_key {
+        Some(key) => {
+            format!("CASE WHEN t.{} IS NULL THEN {new} ELSE {} END", quote(key), combined(column))
+        }
+        None => new,
+    }
 }
 
 /// The value of `column` after old row `t` and new row `excluded` are combined.

@@ -68,7 +68,8 @@ impl Cohorts {
 }
 
 /// Both tables for the first `days` days.
-pub(super) fn tables(tally: &Tally, grid: &Grid<'_>, days: usize) -> (TruthTable, TruthTable) {
+pub(super) fn tables(tally: &Tally, days: usize) -> (TruthTable, TruthTable) {
+    let grid = &tally.grid;
     let cohorts = count(tally, grid, days);
     let retention_columns = columns(&RETENTION_COLUMNS);
     let ltv_columns = columns(&LTV_COLUMNS);
@@ -78,14 +79,15 @@ pub(super) fn tables(tally: &Tally, grid: &Grid<'_>, days: usize) -> (TruthTable
         let date = TruthValue::text(&tally.date(day));
         for cut in &grid.by_name {
             let Some(cohort) = cohorts.get(*cut, day) else { continue };
+            let [platform, country] = grid.names(*cut);
             let mut rolling = cohort.size;
             let mut revenue_micros = 0;
             for n in 0..DAYS.min(days - day) {
                 revenue_micros += cohort.revenue_micros[n];
                 let start = [
                     date.clone(),
-                    grid.platform(*cut),
-                    grid.country(*cut),
+                    platform.clone(),
+                    country.clone(),
                     TruthValue::Integer(n as i64),
                     TruthValue::count(cohort.size),
                 ];
@@ -113,7 +115,7 @@ pub(super) fn tables(tally: &Tally, grid: &Grid<'_>, days: usize) -> (TruthTable
     )
 }
 
-fn count(tally: &Tally, grid: &Grid<'_>, days: usize) -> Cohorts {
+fn count(tally: &Tally, grid: &Grid, days: usize) -> Cohorts {
     let index = vec![u32::MAX; grid.len() * days];
     let mut cohorts = Cohorts { index, list: Vec::new(), days };
     for player in tally.players.iter().filter(|player| player.first_ms < i64::MAX) {

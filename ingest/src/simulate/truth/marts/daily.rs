@@ -1,6 +1,6 @@
 //! `mart_daily_kpi`: the figures of each day.
 
-use super::super::tally::{Cut, DaySums, Tally};
+use super::super::tally::{DaySums, Tally};
 use super::{Grid, TruthKind, TruthTable, TruthValue, columns, key};
 use crate::simulate::DAY_MS;
 
@@ -40,7 +40,8 @@ struct Day {
 }
 
 /// The table for the first `days` days.
-pub(super) fn table(tally: &Tally, grid: &Grid<'_>, days: usize) -> TruthTable {
+pub(super) fn table(tally: &Tally, days: usize) -> TruthTable {
+    let grid = &tally.grid;
     let mut cells = vec![Day::default(); grid.len() * days];
     count_active(tally, grid, days, &mut cells);
     count_firsts(tally, grid, days, &mut cells);
@@ -58,7 +59,8 @@ pub(super) fn table(tally: &Tally, grid: &Grid<'_>, days: usize) -> TruthTable {
         for cut in &grid.by_name {
             let cell = &cells[cut * days + day];
             if cell.mau > 0 {
-                let mut row = vec![date.clone(), grid.platform(*cut), grid.country(*cut)];
+                let [platform, country] = grid.names(*cut);
+                let mut row = vec![date.clone(), platform, country];
                 push_figures(&mut row, cell);
                 rows.push(row);
             }
@@ -68,7 +70,7 @@ pub(super) fn table(tally: &Tally, grid: &Grid<'_>, days: usize) -> TruthTable {
 }
 
 /// Distinct players: of the day, of windows of days, paying.
-fn count_active(tally: &Tally, grid: &Grid<'_>, days: usize, cells: &mut [Day]) {
+fn count_active(tally: &Tally, grid: &Grid, days: usize, cells: &mut [Day]) {
     for grain in 0..4 {
         let active = grid.distinct(&tally.activity, grain);
         for (index, (player, cut, day)) in active.iter().enumerate() {
@@ -100,7 +102,7 @@ fn count_active(tally: &Tally, grid: &Grid<'_>, days: usize, cells: &mut [Day]) 
 }
 
 /// Players by the day of their first event and of their first purchase.
-fn count_firsts(tally: &Tally, grid: &Grid<'_>, days: usize, cells: &mut [Day]) {
+fn count_firsts(tally: &Tally, grid: &Grid, days: usize, cells: &mut [Day]) {
     let day_of = |epoch_ms: i64| (epoch_ms.div_euclid(DAY_MS) - tally.start_day) as usize;
     for player in &tally.players {
         if player.first_ms < i64::MAX {
@@ -117,16 +119,10 @@ fn count_firsts(tally: &Tally, grid: &Grid<'_>, days: usize, cells: &mut [Day]) 
 }
 
 /// What simply adds up: sessions and money.
-fn add_sums(tally: &Tally, grid: &Grid<'_>, days: usize, cells: &mut [Day]) {
-    for day in 0..days {
-        for platform in 0..tally.platforms {
-            for country in 0..tally.countries {
-                let place = Cut { platform: platform as u8, country: country as u8 };
-                let sums = &tally.sums[tally.sums_index(day, place)];
-                for cut in grid.cuts_of(place) {
-                    cells[cut * days + day].sums.add(sums);
-                }
-            }
+fn add_sums(tally: &Tally, grid: &Grid, days: usize, cells: &mut [Day]) {
+    for (day, place, sums) in tally.day_sums(days) {
+        for cut in grid.cuts_of(place) {
+            cells[cut * days + day].sums.add(sums);
         }
     }
 }
