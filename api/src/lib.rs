@@ -1,33 +1,41 @@
 //! How people get at the data over HTTP.
 //!
-//! | route | answer |
-//! |---|---|
-//! | `GET /healthz` | 200 while the process serves |
-//! | `GET /api/v1/status` | accounting, partitions, models, quarantine, stores |
-//! | `GET /api/v1/tables` | the tables of the star schema with their columns |
-//! | `GET /api/v1/tables/{name}?limit=` | rows of one table |
+//! ```text
+//! request ─► server ─► gate ─► route ─► answers ─► engine
+//!            bounds    key,    parameters  cache,     rows within
+//!            of con-   page,   checked     one compu- the limits
+//!            nections  time                tation     of queries
+//! ```
+//!
+//! [`routes`] lists everything that can be asked; router and OpenAPI document both follow from it.
 
-mod error;
-mod tables;
+mod access;
+mod answers;
+mod api;
+mod assets;
+mod body;
+mod catalog;
+mod cursor;
+mod gate;
+mod health;
+mod live;
+mod marts;
+mod metrics;
+mod negotiate;
+mod openapi;
+mod parameters;
+mod pipeline;
+mod players;
+mod problem;
+mod quarantine;
+mod queries;
+mod remembered;
+mod request;
+mod routes;
+pub mod server;
+mod tabular;
+mod text;
 
-use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
-use questlake_engine::pipeline::Engine;
-use questlake_engine::status::Status;
-
-use error::ApiError;
-
-/// The API's routes over one installation.
-pub fn api_router(engine: Engine) -> Router {
-    Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/api/v1/status", get(status))
-        .route("/api/v1/tables", get(tables::list))
-        .route("/api/v1/tables/{name}", get(tables::rows))
-        .with_state(engine)
-}
-
-async fn status(State(engine): State<Engine>) -> Result<Json<Status>, ApiError> {
-    Ok(Json(engine.status().await?))
-}
+pub use access::keys;
+pub use api::{Api, ApiParts, Replay, ReplayError, ReplayReport, ReplayRequest};
+pub use routes::router;

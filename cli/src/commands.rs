@@ -8,6 +8,7 @@ mod docs;
 mod etl;
 mod ingest;
 mod init;
+mod key;
 mod kpi;
 mod quarantine;
 mod query;
@@ -64,6 +65,9 @@ pub(crate) enum Command {
     /// List, show and replay records that did not fit their contract
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
+    /// Make, list and revoke the keys of the API
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Make events of a game that does not exist, and the truth about them
     Simulate(simulate::SimulateArgs),
     /// Compare the star schema with the truth of a simulation, cell by cell
@@ -90,6 +94,7 @@ impl Command {
             Self::Shell(args) => shell::run(app, args).await,
             Self::Status(args) => app.stop.interrupts(status::run(app, args)).await,
             Self::Quarantine(command) => app.stop.interrupts(quarantine::run(app, command)).await,
+            Self::Key(command) => app.stop.interrupts(key::run(app, command)).await,
             Self::Simulate(args) => simulate::run(app, args).await,
             Self::Verify(args) => app.stop.interrupts(verify::run(app, args)).await,
             Self::Config => config::run(app),

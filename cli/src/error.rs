@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use questlake_api::keys::RandomError;
 use questlake_engine::archive::ArchiveError;
 use questlake_engine::pipeline::PipelineError;
 use questlake_engine::project::diagnostic::{Diagnostics, Style};
@@ -52,6 +53,8 @@ pub(crate) enum CliError {
     Verify(#[from] VerifyError),
     #[error(transparent)]
     Init(#[from] InitError),
+    #[error(transparent)]
+    Random(#[from] RandomError),
     #[error("could not {operation} {path}: {source}")]
     File { operation: &'static str, path: String, source: std::io::Error },
     #[error("{path} is not a truth file of `questlake simulate --truth`: {source}")]

@@ -69,7 +69,7 @@ impl ResultFormat {
         match ExportFormat::of_file_name(&file.to_string_lossy()) {
             Some(ExportFormat::Json) => Self::Json,
             Some(ExportFormat::Ndjson) => Self::Ndjson,
-            Some(ExportFormat::Arrow) => Self::Arrow,
+            Some(ExportFormat::Arrow | ExportFormat::ArrowStream) => Self::Arrow,
             Some(ExportFormat::Parquet) => Self::Parquet,
             Some(ExportFormat::Csv) | None => Self::Csv,
         }

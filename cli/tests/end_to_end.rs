@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+#[path = "support/http.rs"]
+mod api_client;
 #[allow(dead_code, reason = "shared with the other tests")]
 #[path = "support/collector.rs"]
 mod collector;
@@ -18,6 +20,10 @@ mod random;
 #[path = "support/sandbox.rs"]
 mod sandbox;
 
+#[path = "end_to_end/api.rs"]
+mod api;
+#[path = "end_to_end/api_access.rs"]
+mod api_access;
 #[path = "end_to_end/arcade.rs"]
 mod arcade;
 #[path = "end_to_end/archive.rs"]

@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 #[allow(dead_code, reason = "shared with the other tests")]
+#[path = "support/http.rs"]
+mod api_client;
+#[allow(dead_code, reason = "shared with the other tests")]
 #[path = "support/collector.rs"]
 mod collector;
 #[allow(dead_code, reason = "shared with the other tests")]
@@ -25,6 +28,8 @@ mod sandbox;
 #[path = "support/services.rs"]
 mod services;
 
+#[path = "services/api.rs"]
+mod api;
 #[path = "services/away.rs"]
 mod away;
 #[path = "services/demo.rs"]

@@ -6,6 +6,7 @@ pub mod checks;
 pub mod clock;
 pub mod documentation;
 pub mod failpoint;
+pub mod freshness;
 pub mod functions;
 pub mod models;
 pub mod pipeline;

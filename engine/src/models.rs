@@ -15,11 +15,12 @@ pub mod parse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::sql::parser::Statement;
 
 use crate::checks::{ColumnCheck, FileCheck};
 use crate::project::contract::EventContract;
-use crate::project::header::ModelHeader;
+use crate::project::header::{Chart, ModelHeader};
 use crate::project::source::{Located, SourceFile};
 use crate::query::saved::SavedQuery;
 use crate::stores::warehouse::{TableDefinition, Watch};
@@ -145,6 +146,27 @@ impl Model {
     /// The model's name.
     pub fn name(&self) -> &str {
         &self.source.name
+    }
+
+    /// Its title for people, or its name where it has none.
+    pub fn title(&self) -> &str {
+        self.source.header.title.as_deref().unwrap_or_else(|| self.name())
+    }
+
+    /// How its rows are drawn.
+    pub fn chart(&self) -> Chart {
+        match &self.source.header.chart {
+            Some(chart) => chart.value.clone(),
+            None => {
+                let columns: Vec<(&str, &DataType)> = self
+                    .table
+                    .columns
+                    .iter()
+                    .map(|column| (column.name.as_str(), &column.data_type))
+                    .collect();
+                Chart::inferred(&columns, &self.table.key)
+            }
+        }
     }
 
     /// Days before a partition's own that its rows are made of.

@@ -19,6 +19,7 @@ mod meta;
 mod pages;
 pub mod parameters;
 pub(crate) mod plan;
+pub mod reading;
 mod resident;
 pub mod saved;
 pub mod statement;
@@ -115,7 +116,7 @@ impl Engine {
         let planned = async {
             let state = self.query_state().await?;
             let plan = plan::logical_plan(&state, statement, values.into()).await?;
-            stream::start(state, statement, plan, &self.queries, overflow, started).await
+            stream::start(state, Some(statement), plan, &self.queries, overflow, started).await
         };
         match self.queries.timeout {
             None => planned.await,

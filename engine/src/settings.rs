@@ -9,6 +9,7 @@
 //!
 //! To add a setting: a row in `settings/table.rs`, a field in `settings/typed.rs`.
 
+mod api;
 mod error;
 mod file;
 mod kafka;
@@ -24,6 +25,7 @@ mod typed;
 mod units;
 mod values;
 
+pub use api::ApiSettings;
 pub use error::{SettingError, SettingsErrors};
 pub use kafka::{KafkaAssignor, KafkaSecurity, KafkaSettings};
 pub use layers::{LoadOptions, SettingOrigin, process_environment};

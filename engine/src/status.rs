@@ -259,6 +259,14 @@ impl Engine {
         None
     }
 
+    /// How far each model is.
+    ///
+    /// # Errors
+    /// When the ledger or the warehouse does not answer.
+    pub async fn model_statuses(&self) -> Result<Vec<ModelStatus>, PipelineError> {
+        self.model_states(self.stores.ledger.latest_sequence().await?).await
+    }
+
     /// How far each model is; `latest` is the latest commit.
     pub async fn model_states(&self, latest: i64) -> Result<Vec<ModelStatus>, PipelineError> {
         let progress = self.stores.warehouse.progress().await?;

@@ -6,9 +6,10 @@
 //! | [`landing::Landing`] | local files | HDFS, S3 | sealed Arrow segments |
 //! | [`ledger::Ledger`] | SQLite | PostgreSQL | positions, segments, accounting, quarantine |
 //! | [`warehouse::Warehouse`] | SQLite | PostgreSQL | the star schema and each model's progress |
+//! | [`keys::KeyStore`] | SQLite | PostgreSQL | the keys of the API |
 //! | [`cache::Cache`] | this process's memory | Redis | answers that were computed before |
 //!
-//! Ledger and warehouse are in one database.
+//! Ledger, warehouse and keys are in one database.
 //!
 //! [`archive::Archive`] needs no trait: `object_store` is what its places have in common.
 
@@ -16,6 +17,7 @@ pub mod archive;
 pub mod cache;
 pub mod error;
 pub mod hot;
+pub mod keys;
 pub mod landing;
 pub mod ledger;
 mod objects;
@@ -39,6 +41,8 @@ pub struct Stores {
     pub landing: Arc<dyn landing::Landing>,
     /// The commit point.
     pub ledger: Arc<dyn ledger::Ledger>,
+    /// The keys of the API.
+    pub keys: Arc<dyn keys::KeyStore>,
     /// The star schema.
     pub warehouse: Arc<dyn warehouse::Warehouse>,
     /// Old events.
@@ -53,30 +57,44 @@ impl Stores {
         let stores = &settings.stores;
         let hot = open_hot(&stores.hot)?;
         let cache = open_cache(settings)?;
-        let (ledger, warehouse) = open_warehouse(&stores.warehouse)?;
+        let Database { ledger, warehouse, keys } = open_warehouse(&stores.warehouse)?;
         let spool = &settings.engine.spill_dir;
         let landing = landing::open(&stores.landing, spool)?;
         let archive = archive::Archive::open(&stores.archive, spool)?;
-        Ok(Self { archive, cache, hot, landing, ledger, warehouse })
+        Ok(Self { archive, cache, hot, keys, landing, ledger, warehouse })
     }
 }
 
-/// The ledger and the warehouse, which share a database.
-fn open_warehouse(
-    url: &StoreUrl,
-) -> StoreResult<(Arc<dyn ledger::Ledger>, Arc<dyn warehouse::Warehouse>)> {
+/// What shares one database.
+struct Database {
+    ledger: Arc<dyn ledger::Ledger>,
+    warehouse: Arc<dyn warehouse::Warehouse>,
+    keys: Arc<dyn keys::KeyStore>,
+}
+
+fn open_warehouse(url: &StoreUrl) -> StoreResult<Database> {
     match url {
         StoreUrl::Sqlite(path) => {
             let database = warehouse::sqlite::SqliteWarehouse::open_database(path)?;
             let ledger = ledger::sqlite::SqliteLedger::open(database.clone())?;
+            let keys = keys::sqlite::SqliteKeys::open(database.clone())?;
             let warehouse = warehouse::sqlite::SqliteWarehouse::open(database)?;
-            Ok((Arc::new(ledger), Arc::new(warehouse)))
+            Ok(Database {
+                ledger: Arc::new(ledger),
+                warehouse: Arc::new(warehouse),
+                keys: Arc::new(keys),
+            })
         }
         StoreUrl::Postgres(url) => {
             let database = postgres::PostgresDatabase::open("warehouse", url)?;
             let ledger = ledger::postgres::PostgresLedger::new(database.clone());
+            let keys = keys::postgres::PostgresKeys::new(database.clone());
             let warehouse = warehouse::postgres::PostgresWarehouse::new(database);
-            Ok((Arc::new(ledger), Arc::new(warehouse)))
+            Ok(Database {
+                ledger: Arc::new(ledger),
+                warehouse: Arc::new(warehouse),
+                keys: Arc::new(keys),
+            })
         }
         other => Err(wrong_scheme("stores.warehouse", other, "sqlite:// or postgres://")),
     }

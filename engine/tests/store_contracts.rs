@@ -10,6 +10,8 @@ mod hdfs;
 mod hdfs_faults;
 #[path = "store_contracts/hot.rs"]
 mod hot;
+#[path = "store_contracts/keys.rs"]
+mod keys;
 #[path = "store_contracts/landing.rs"]
 mod landing;
 #[path = "store_contracts/ledger.rs"]
@@ -25,11 +27,12 @@ mod embedded {
     use questlake_engine::settings::ByteSize;
     use questlake_engine::stores::cache::memory::MemoryCache;
     use questlake_engine::stores::hot::sqlite::SqliteHotStore;
+    use questlake_engine::stores::keys::sqlite::SqliteKeys;
     use questlake_engine::stores::landing::local::LocalLanding;
     use questlake_engine::stores::ledger::sqlite::SqliteLedger;
     use questlake_engine::stores::warehouse::sqlite::SqliteWarehouse;
 
-    use super::{cache, hot, landing, ledger, warehouse};
+    use super::{cache, hot, keys, landing, ledger, warehouse};
 
     #[tokio::test]
     async fn hot_store() {
@@ -71,6 +74,14 @@ mod embedded {
         let first = SqliteLedger::open(database.clone()).unwrap();
         let second = SqliteLedger::open(database).unwrap();
         ledger::suite(&first, &second).await;
+    }
+
+    #[tokio::test]
+    async fn key_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = SqliteWarehouse::open_database(&folder.path().join("warehouse.db")).unwrap();
+        let first = SqliteKeys::open(database.clone()).unwrap();
+        keys::suite(&first, &SqliteKeys::open(database).unwrap()).await;
     }
 
     #[tokio::test]

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use questlake_engine::stores::ledger::{QuarantineEntry, QuarantineFilter};
+use questlake_engine::stores::ledger::{Counts, QuarantineEntry, QuarantineFilter};
+use questlake_ingest::batch::Ingester;
 use questlake_ingest::decode::RejectReason;
-use questlake_ingest::sources::queue::{IngestQueue, SubmissionOutcome};
+use questlake_ingest::sources::queue::{IngestQueue, QueueBounds, RefusedRecord};
 use questlake_ingest::sources::replay::{REPLAY_TOPIC, replay};
 use serde_json::json;
 
@@ -19,7 +20,7 @@ use crate::terminal::table::Column;
 use crate::terminal::{Style, printable};
 
 /// Records replayed at a time.
-const REPLAY_PAGE: usize = 1000;
+pub(super) const REPLAY_PAGE: usize = 1000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum QuarantineCommand {
@@ -226,6 +227,43 @@ async fn show(app: &App, args: ShowArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Takes quarantined records in again.
+pub(super) struct Replayer {
+    pub(super) ingester: Ingester,
+    pub(super) queue_folder: PathBuf,
+    pub(super) bounds: QueueBounds,
+}
+
+impl Replayer {
+    /// Replays the open records of a selection, or its one record with the mended bytes. Returns what
+    /// became of them, and those that were refused again, by their numbers.
+    pub(super) async fn replay(
+        &self,
+        mut wanted: QuarantineFilter,
+        mended: Option<&[u8]>,
+    ) -> Result<(Counts, Vec<(i64, RefusedRecord)>), CliError> {
+        let (ingester, ledger) = (self.ingester.clone(), &self.ingester.stores().ledger);
+        let opening = IngestQueue::open(ingester, &self.queue_folder, REPLAY_TOPIC, self.bounds);
+        let (queue, worker) = opening.await?;
+        let mut counts = Counts::default();
+        let mut refused = Vec::new();
+        loop {
+            let entries = ledger.quarantine(&wanted).await?;
+            let Some(last) = entries.last() else { break };
+            wanted.after_id = last.id;
+            let mended = mended.map(<[u8]>::trim_ascii);
+            let outcome = replay(&queue, &entries, mended).await?;
+            counts.add(&outcome.counts);
+            for record in outcome.refused {
+                refused.push((entries[record.index].id, record));
+            }
+        }
+        drop(queue);
+        worker.await.map_err(|error| CliError::Usage(error.to_string()))?;
+        Ok((counts, refused))
+    }
+}
+
 async fn replay_records(app: &App, args: ReplayArgs) -> Result<ExitCode, CliError> {
     let mended = match &args.with {
         None => None,
@@ -239,27 +277,14 @@ async fn replay_records(app: &App, args: ReplayArgs) -> Result<ExitCode, CliErro
         return Err(CliError::Usage("--with mends one record: name its number".to_owned()));
     }
     let mut wanted = filter(&args.selection, REPLAY_PAGE)?;
-    wanted.ids = args.ids.clone();
+    wanted.ids.clone_from(&args.ids);
     let engine = app.engine().await?;
-    let ingester = app.ingester(&engine)?;
-    let (queue, worker) =
-        IngestQueue::open(ingester, &app.queue_folder(), REPLAY_TOPIC, app.queue_bounds()).await?;
-    let mut totals = SubmissionOutcome::default();
-    let mut refused_ids = Vec::new();
-    loop {
-        let entries = engine.stores.ledger.quarantine(&wanted).await?;
-        let Some(last) = entries.last() else { break };
-        wanted.after_id = last.id;
-        let mended = mended.as_deref().map(<[u8]>::trim_ascii);
-        let outcome = replay(&queue, &entries, mended).await?;
-        totals.counts.add(&outcome.counts);
-        for record in outcome.refused {
-            refused_ids.push((entries[record.index].id, record));
-        }
-    }
-    drop(queue);
-    worker.await.map_err(|error| CliError::Usage(error.to_string()))?;
-    let counts = &totals.counts;
+    let replayer = Replayer {
+        ingester: app.ingester(&engine)?,
+        queue_folder: app.queue_folder(),
+        bounds: app.queue_bounds(),
+    };
+    let (counts, refused_ids) = replayer.replay(wanted, mended.as_deref()).await?;
     if args.format == Format::Json {
         let refused: Vec<_> = refused_ids
             .iter()

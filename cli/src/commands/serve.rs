@@ -1,24 +1,26 @@
 //! `questlake serve`
 
-use std::future::IntoFuture;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use clap::Args;
-use questlake_api::api_router;
+use questlake_api::{Api, ApiParts, Replay, ReplayError, ReplayReport, ReplayRequest};
 use questlake_engine::pipeline::Engine;
 use questlake_engine::settings::KafkaSettings;
 use questlake_engine::stores::error::StoreErrorKind;
+use questlake_engine::stores::ledger::QuarantineFilter;
 use questlake_ingest::error::IngestError;
 use questlake_ingest::sources::collector::{CollectorBounds, HTTP_TOPIC, collector_router};
 use questlake_ingest::sources::intake::Intake;
 use questlake_ingest::sources::kafka::KafkaSink;
 use questlake_ingest::sources::queue::IngestQueue;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+use super::quarantine::{REPLAY_PAGE, Replayer};
 use crate::app::App;
 use crate::error::CliError;
 use crate::stop::Stop;
@@ -60,17 +62,27 @@ impl Server {
             body_limit: collector.body_limit.as_usize(),
             request_timeout: collector.request_timeout,
         };
-        let router: Router =
-            api_router(engine.clone()).merge(collector_router(intake.clone(), bounds));
         let address = collector.listen.clone();
         let listen_error = |source| CliError::Listen { address: address.clone(), source };
         let listener = TcpListener::bind(&address).await.map_err(listen_error)?;
         let bound = listener.local_addr().map_err(listen_error)?;
+        let api = Api::new(ApiParts {
+            engine: engine.clone(),
+            settings: app.settings.api.clone(),
+            cache: app.settings.cache.clone(),
+            local_only: bound.ip().is_loopback(),
+            replay: Some(replay(app, engine)?),
+        })?;
+        let router = questlake_api::router(&api, collector_router(intake.clone(), bounds));
         app.line(&format!("listening on http://{bound}"))?;
-        info!(%bound, "listening on {bound}");
-        let serving = tokio::spawn(
-            axum::serve(listener, router).with_graceful_shutdown(app.stop.told()).into_future(),
-        );
+        info!(%bound, keys_required = api.requires_keys(), "listening on {bound}");
+        if api.requires_keys() {
+            app.note(
+                "callers need a key: `questlake key create NAME --scope read,query` makes one",
+            );
+        }
+        let stopped = app.stop.told();
+        let serving = tokio::spawn(questlake_api::server::serve(listener, router, api, stopped));
         Ok(Self { intake, worker, serving, stop: app.stop.clone() })
     }
 
@@ -86,6 +98,41 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// How the API takes quarantined records in again: one selection after the other.
+fn replay(app: &App, engine: &Engine) -> Result<Replay, CliError> {
+    let replayer = Arc::new(Replayer {
+        ingester: app.ingester(engine)?,
+        queue_folder: app.queue_folder(),
+        bounds: app.queue_bounds(),
+    });
+    let turn = Arc::new(Mutex::new(()));
+    Ok(Arc::new(move |request: ReplayRequest| {
+        let (replayer, turn) = (Arc::clone(&replayer), Arc::clone(&turn));
+        Box::pin(async move {
+            let _turn = turn.lock().await;
+            let ReplayRequest { ids, reason, event_type, mended } = request;
+            let selection = QuarantineFilter {
+                ids,
+                reason,
+                event_type,
+                limit: REPLAY_PAGE,
+                ..QuarantineFilter::default()
+            };
+            let replayed = replayer.replay(selection, mended.as_deref()).await;
+            let (counts, refused) = replayed.map_err(|error| ReplayError(Box::new(error)))?;
+            let refused = refused.into_iter();
+            Ok(ReplayReport {
+                replayed: counts.consumed,
+                landed: counts.landed,
+                duplicates: counts.duplicates,
+                refused: refused
+                    .map(|(id, record)| (id, record.reason.code().to_owned(), record.detail))
+                    .collect(),
+            })
+        })
+    }))
 }
 
 /// The embedded queue, with what an ended process has left in it taken in.

@@ -37,7 +37,10 @@ impl Server {
         flags: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
-        let mut arguments = vec!["serve", "--collector-listen", "127.0.0.1:0"];
+        let mut arguments = vec!["serve"];
+        if !flags.contains(&"--collector-listen") {
+            arguments.extend(["--collector-listen", "127.0.0.1:0"]);
+        }
         arguments.extend(flags);
         let mut child =
             sandbox.command(&arguments).envs(variables.iter().copied()).spawn().unwrap();

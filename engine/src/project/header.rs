@@ -29,6 +29,7 @@
 //! | `not_null` | columns that are never NULL |
 //! | `accepted` | per column, the values that it may have: `store = 'app_store' \| 'steam'` |
 //! | `references` | per column, the column of another model that has each of its values: `item_id = dim_item.item_id` |
+//! | `title`, `chart` | how people see the table: see [`chart`] |
 //! | `@column` | what a column of the result means |
 //!
 //! A line is a setting when its first word is followed by `:` and is the name of a setting (in
@@ -44,6 +45,7 @@
 use super::diagnostic::{Diagnostic, Severity};
 use super::source::SourceFile;
 
+pub mod chart;
 mod checks;
 mod comment_lines;
 mod model;
@@ -51,6 +53,7 @@ mod query;
 mod values;
 
 pub use super::source::Located;
+pub use chart::{Chart, ChartKind};
 pub use query::{CheckHeader, QueryHeader, QueryParameter, parse_check_header, parse_query_header};
 
 /// How the rows that a model yields get into its table.
@@ -174,6 +177,10 @@ pub struct HeaderCheck {
 pub struct ModelHeader {
     /// First paragraph of the header, on one line.
     pub description: Option<String>,
+    /// Short name for people.
+    pub title: Option<String>,
+    /// How its rows are drawn. Located at the kind.
+    pub chart: Option<Located<Chart>>,
     /// How the model is loaded. A kind that follows from the key or the partition has the place
     /// of that setting; `None` leaves the kind to the planner.
     pub load: Option<Located<LoadKind>>,

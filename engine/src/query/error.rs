@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 
 use crate::models::errors::tidy;
@@ -120,6 +121,19 @@ impl QueryError {
                 | Self::Parameters(_)
                 | Self::UnknownQuery { .. }
         )
+    }
+
+    /// Whether the query itself is to blame for having failed on its way, such as by a division by
+    /// zero, rather than a store.
+    pub fn is_failed_computation(&self) -> bool {
+        let Self::Failed { source, .. } = self else { return false };
+        match source.find_root() {
+            DataFusionError::ArrowError(error, _) => {
+                !matches!(**error, ArrowError::IoError(..) | ArrowError::ExternalError(_))
+            }
+            DataFusionError::Execution(_) => true,
+            _ => false,
+        }
     }
 
     /// An error of a running query, classified. `memory` is what the pool was made from.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | CSV | a heading; RFC 4180 quoting; NULL is an empty field, an empty text is `""` |
 //! | JSON, NDJSON | one object per row with every column, NULL is `null`; numbers and decimals are JSON numbers with all their digits; what is not finite is `null` |
-//! | Arrow IPC | the file format, which `pyarrow.ipc.open_file` and Polars read |
+//! | Arrow IPC | the file format, which `pyarrow.ipc.open_file` and Polars read, or the stream format (`open_stream`) |
 //! | Parquet | zstd, row groups of at most 128 Ki rows |
 //!
 //! Dates are `2026-01-31` and times RFC 3339 in UTC (`2026-01-31T12:00:00.000000Z`) in all texts.
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use arrow_ipc::writer::FileWriter;
+use arrow_ipc::writer::{FileWriter, StreamWriter};
 use arrow_json::writer::{
     JsonArray, LineDelimited, Writer as JsonWriter, WriterBuilder as JsonBuilder,
 };
@@ -53,6 +53,8 @@ pub enum ExportFormat {
     Ndjson,
     /// An Arrow IPC file.
     Arrow,
+    /// A stream of Arrow IPC, which can be read while it is written.
+    ArrowStream,
     /// A Parquet file.
     Parquet,
 }
@@ -88,6 +90,7 @@ enum Encoder<W: Write + Send> {
     Json(JsonWriter<W, JsonArray>),
     Ndjson(JsonWriter<W, LineDelimited>),
     Arrow(Box<FileWriter<W>>),
+    ArrowStream(Box<StreamWriter<W>>),
     Parquet(Box<ArrowWriter<W>>),
 }
 
@@ -112,6 +115,10 @@ impl<W: Write + Send> Exporter<W> {
             ExportFormat::Arrow => {
                 let writer = FileWriter::try_new(sink, &schema).map_err(encode_error)?;
                 Encoder::Arrow(Box::new(writer))
+            }
+            ExportFormat::ArrowStream => {
+                let writer = StreamWriter::try_new(sink, &schema).map_err(encode_error)?;
+                Encoder::ArrowStream(Box::new(writer))
             }
             ExportFormat::Parquet => {
                 let level = ZstdLevel::try_new(ZSTD_LEVEL).map_err(encode_error)?;
@@ -144,6 +151,7 @@ impl<W: Write + Send> Exporter<W> {
             Encoder::Json(writer) => writer.write(&batch).map_err(encode_error),
             Encoder::Ndjson(writer) => writer.write(&batch).map_err(encode_error),
             Encoder::Arrow(writer) => writer.write(&batch).map_err(encode_error),
+            Encoder::ArrowStream(writer) => writer.write(&batch).map_err(encode_error),
             Encoder::Parquet(writer) => {
                 writer.write(&batch).map_err(encode_error)?;
                 if writer.in_progress_size() >= ROW_GROUP_BYTES {
@@ -172,6 +180,11 @@ impl<W: Write + Send> Exporter<W> {
                 writer.into_inner()
             }
             Encoder::Arrow(writer) => {
+                let mut writer = writer;
+                writer.finish().map_err(encode_error)?;
+                writer.into_inner().map_err(encode_error)?
+            }
+            Encoder::ArrowStream(writer) => {
                 let mut writer = writer;
                 writer.finish().map_err(encode_error)?;
                 writer.into_inner().map_err(encode_error)?
@@ -350,6 +363,11 @@ mod tests {
         let bytes = export(ExportFormat::Arrow, &[rows()]);
         let reader =
             arrow_ipc::reader::FileReader::try_new(std::io::Cursor::new(bytes), None).unwrap();
+        let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
+        assert_eq!(batches[0].columns(), rows().columns());
+        let bytes = export(ExportFormat::ArrowStream, &[rows()]);
+        let reader =
+            arrow_ipc::reader::StreamReader::try_new(std::io::Cursor::new(bytes), None).unwrap();
         let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
         assert_eq!(batches[0].columns(), rows().columns());
         let bytes = bytes::Bytes::from(export(ExportFormat::Parquet, &[rows()]));

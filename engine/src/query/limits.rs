@@ -52,6 +52,8 @@ pub struct QueryLimits {
     pub max_rows: Option<u64>,
     /// Whether the process does nothing but answer queries, so that all it holds is theirs.
     pub alone: bool,
+    /// Whether queries see the bytes of quarantined records.
+    pub raw_quarantine: bool,
     pub(super) memory: QueryMemory,
     pub(super) executor: Arc<QueryExecutor>,
 }
@@ -63,6 +65,7 @@ impl QueryLimits {
             timeout: settings.timeout,
             max_rows: settings.max_rows,
             alone: false,
+            raw_quarantine: true,
             memory: QueryMemory::new(settings.memory_limit),
             executor: Arc::new(QueryExecutor::new(threads)),
         }

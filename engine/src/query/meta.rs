@@ -9,14 +9,14 @@ use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Int32Array, Int64Array, RecordBatch,
     RecordBatchOptions, StringArray, TimestampMicrosecondArray,
 };
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{MemTable, Session, TableProvider};
 use datafusion::common::Result;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
-use definitions::{MetaTable, QUARANTINE, definition, quarantine_definition};
+use definitions::{MetaTable, QUARANTINE, RAW, definition, quarantine_definition};
 
 use super::pages::{Cursor, PagedSource, PagedTable, store_error};
 use super::parameters::type_name;
@@ -45,7 +45,11 @@ pub(super) fn tables(engine: &Engine) -> Vec<(&'static str, Arc<dyn TableProvide
         tables.push((name, Arc::new(provider)));
     }
     let source = PagedSource::Quarantine(Arc::clone(&engine.stores.ledger));
-    let schema = quarantine_definition().schema;
+    let mut schema = quarantine_definition().schema;
+    if !engine.queries.raw_quarantine {
+        let fields = schema.fields().iter().filter(|field| field.name() != RAW).cloned();
+        schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    }
     tables.push((QUARANTINE, Arc::new(PagedTable::new("meta.quarantine", source, schema))));
     tables
 }

@@ -89,7 +89,10 @@ pub fn type_name(parameter_type: ColumnType) -> String {
 }
 
 /// The value of a text, or what it ought to be.
-pub(crate) fn parse_value(parameter_type: ColumnType, text: &str) -> Result<ScalarValue, String> {
+///
+/// # Errors
+/// What the text ought to be.
+pub fn parse_value(parameter_type: ColumnType, text: &str) -> Result<ScalarValue, String> {
     let whole = |bits: u32| format!("a whole number of {bits} bits");
     let trimmed = text.trim();
     Ok(match parameter_type {

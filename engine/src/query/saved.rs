@@ -2,20 +2,25 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::parameters::{parse_value, stand_ins};
 use super::plan::logical_plan;
 use super::statement::PreparedStatement;
 use super::tables::extra_schemas;
+use super::{HOT, META};
 use crate::catalog::events::{ENVELOPE_TABLE, envelope_schema};
 use crate::catalog::runtime::set_sql_options;
 use crate::catalog::{CATALOG, Namespace};
 use crate::models::CompiledProject;
-use crate::project::diagnostic::Diagnostics;
+use crate::project::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::project::header::Chart;
 use crate::project::source::SourceFile;
 
 /// One saved query.
@@ -23,12 +28,34 @@ use crate::project::source::SourceFile;
 pub struct SavedQuery {
     /// Its statement, with header and file.
     pub statement: PreparedStatement,
+    /// Names and types of its columns, as far as they are known before it runs.
+    pub columns: Vec<(String, DataType)>,
+    /// Whether its rows follow from the events and the star schema alone: then they are the same until
+    /// one of these changes.
+    pub reproducible: bool,
 }
 
 impl SavedQuery {
     /// Its name: the file's, without `.sql`.
     pub fn name(&self) -> &str {
         self.statement.file.stem()
+    }
+
+    /// The tables that it reads, as they are written.
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
+        self.statement.tables.iter().map(|table| table.value.as_str())
+    }
+
+    /// How its rows are drawn.
+    pub fn chart(&self) -> Chart {
+        match &self.statement.header.chart {
+            Some(chart) => chart.value.clone(),
+            None => {
+                let columns: Vec<(&str, &DataType)> =
+                    self.columns.iter().map(|(name, kind)| (name.as_str(), kind)).collect();
+                Chart::inferred(&columns, &[])
+            }
+        }
     }
 
     /// Its title, or its name where it has none.
@@ -63,15 +90,65 @@ pub(crate) async fn load(
                 diagnostics.push(file.error_for(parameter, message));
             }
         }
+        let mut query = SavedQuery { statement, columns: Vec::new(), reproducible: false };
         if let Some(session) = &session {
-            let values = stand_ins(&statement.header);
-            if let Err(error) = logical_plan(&session.state(), &statement, values).await {
-                diagnostics.extend(error.diagnostics().unwrap_or_default());
+            let values = stand_ins(&query.statement.header);
+            match logical_plan(&session.state(), &query.statement, values).await {
+                Ok(plan) => {
+                    query.columns = columns(&plan);
+                    query.reproducible = is_reproducible(&query.statement, &plan);
+                    diagnostics.extend(check_chart(&query));
+                }
+                Err(error) => diagnostics.extend(error.diagnostics().unwrap_or_default()),
             }
         }
-        queries.push(Arc::new(SavedQuery { statement }));
+        queries.push(Arc::new(query));
     }
     queries
+}
+
+fn columns(plan: &LogicalPlan) -> Vec<(String, DataType)> {
+    let fields = plan.schema().fields().iter();
+    fields.map(|field| (field.name().clone(), field.data_type().clone())).collect()
+}
+
+/// A mistake for each column of the chart that the query does not give.
+fn check_chart(query: &SavedQuery) -> Vec<Diagnostic> {
+    let Some(chart) = &query.statement.header.chart else { return Vec::new() };
+    let names = || query.columns.iter().map(|(name, _)| name.as_str());
+    let missing = chart.value.columns().filter(|column| !names().any(|name| name == *column));
+    missing
+        .map(|column| {
+            let message = format!("the query gives no column `{column}`");
+            let diagnostic = query.statement.file.error_for(chart, message);
+            diagnostic.with_nearest(nearest(column, names()))
+        })
+        .collect()
+}
+
+/// Whether nothing in the query depends on the clock, on chance, or on tables that change by
+/// themselves.
+fn is_reproducible(statement: &PreparedStatement, plan: &LogicalPlan) -> bool {
+    let of_itself = |table: &str| {
+        [HOT, META, "information_schema"]
+            .iter()
+            .any(|schema| table.split('.').rev().nth(1).is_some_and(|written| written == *schema))
+    };
+    if statement.is_explain() || statement.tables.iter().any(|table| of_itself(&table.value)) {
+        return false;
+    }
+    let mut immutable = true;
+    let visited = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expression| {
+            expression.apply(|part| {
+                if let Expr::ScalarFunction(call) = part {
+                    immutable &= call.func.signature().volatility == Volatility::Immutable;
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    immutable && visited.is_ok()
 }
 
 /// A session in which every table of a project has its schema, but no rows.

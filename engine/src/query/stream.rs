@@ -204,10 +204,10 @@ impl QueryStream {
     }
 }
 
-/// Starts a query.
+/// Starts a query. A plan without a statement was not written by anybody: it has no mistakes.
 pub(super) async fn start(
     session: SessionState,
-    prepared: &PreparedStatement,
+    prepared: Option<&PreparedStatement>,
     logical: LogicalPlan,
     limits: &QueryLimits,
     overflow: Overflow,
@@ -219,9 +219,10 @@ pub(super) async fn start(
         Ok(physical) => physical,
         Err(error) => {
             return Err(match QueryError::of_execution(error, limits.memory.limit) {
-                QueryError::Failed { source, .. } => {
-                    plan::mistakes(&session, prepared, &source).await
-                }
+                QueryError::Failed { message, source } => match prepared {
+                    Some(prepared) => plan::mistakes(&session, prepared, &source).await,
+                    None => QueryError::Failed { message, source },
+                },
                 limit => limit,
             });
         }

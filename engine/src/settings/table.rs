@@ -1,5 +1,6 @@
 //! The list of all settings: one row for each, from which names, help, checks and defaults follow.
 
+mod api;
 mod kafka;
 
 use std::sync::LazyLock;
@@ -135,7 +136,8 @@ pub(super) fn environment_variable(name: &str) -> String {
 
 /// Every setting, grouped by section, those without a section first.
 pub fn settings_table() -> &'static [SettingSpec] {
-    static ALL: LazyLock<Vec<SettingSpec>> = LazyLock::new(|| [SETTINGS, kafka::SETTINGS].concat());
+    static ALL: LazyLock<Vec<SettingSpec>> =
+        LazyLock::new(|| [SETTINGS, api::SETTINGS, kafka::SETTINGS].concat());
     &ALL
 }
 

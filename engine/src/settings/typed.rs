@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::api::ApiSettings;
 use super::error::{SettingError, SettingsErrors};
 use super::kafka::KafkaSettings;
 use super::layers::{LoadOptions, RawSetting, RawSettings, SettingOrigin, gather};
@@ -27,6 +28,8 @@ pub struct Settings {
     pub ingest: IngestSettings,
     /// How events are taken over HTTP.
     pub collector: CollectorSettings,
+    /// Who may ask the API, and how much.
+    pub api: ApiSettings,
     /// How queries and models are executed.
     pub engine: EngineSettings,
     /// What is kept of checks.
@@ -243,6 +246,7 @@ impl Settings {
             model_parallelism: NonZeroUsize::new(values.count("engine.model_parallelism")),
             timeout: Some(values.duration("engine.timeout")).filter(|time| !time.is_zero()),
         };
+        let api = ApiSettings::from_values(&values, engine.threads);
         let checks = CheckSettings { keep: values.duration("checks.keep") };
         let archive = ArchivePolicy {
             after: values.duration("archive.after"),
@@ -278,6 +282,7 @@ impl Settings {
         let (data, project) = (values.folder("data"), values.folder("project"));
         if errors.is_empty() {
             errors.extend(contradictions(&ingest, &collector));
+            errors.extend(super::api::mistakes(&in_force, &values));
             errors.extend(super::kafka::mistakes(&in_force, &values));
         }
         if !errors.is_empty() {
@@ -290,6 +295,7 @@ impl Settings {
             stores,
             ingest,
             collector,
+            api,
             engine,
             checks,
             archive,

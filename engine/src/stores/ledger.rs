@@ -290,6 +290,10 @@ pub trait Ledger: Send + Sync {
     /// earlier, and whose files are not removed yet.
     async fn archived_segments(&self, before: i64) -> StoreResult<Vec<SegmentEntry>>;
 
+    /// When the latest commit up to this one was made (milliseconds since 1970, UTC); `None` if it
+    /// is forgotten.
+    async fn committed_at(&self, sequence: i64) -> StoreResult<Option<i64>>;
+
     /// When the oldest segment that is not forgotten was committed (milliseconds since 1970, UTC).
     async fn oldest_segment_at(&self) -> StoreResult<Option<i64>>;
 

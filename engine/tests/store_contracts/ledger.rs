@@ -143,6 +143,10 @@ async fn moves_to_the_archive(ledger: &dyn Ledger, other: &dyn Ledger) {
     let archived = ledger.archived_segments(i64::MAX / 1_000_000).await.unwrap();
     assert_eq!(archived.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [1, 2]);
     assert!(ledger.oldest_segment_at().await.unwrap().is_some());
+    let committed_at = ledger.committed_at(latest).await.unwrap();
+    assert!(committed_at >= ledger.oldest_segment_at().await.unwrap());
+    assert_eq!(other.committed_at(i64::MAX).await.unwrap(), committed_at);
+    assert_eq!(other.committed_at(0).await.unwrap(), None);
     ledger.forget_segments(vec![1, 2, 3]).await.unwrap();
     assert_eq!(ledger.archived_segments(i64::MAX / 1_000_000).await.unwrap(), []);
     assert_eq!(ledger.segments(0, 3).await.unwrap().len(), 1);

@@ -17,6 +17,8 @@ use datafusion::catalog::MemTable;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use questlake_engine::settings::ServerUrl;
+use questlake_engine::stores::keys::KeyStore;
+use questlake_engine::stores::keys::postgres::PostgresKeys;
 use questlake_engine::stores::ledger::postgres::PostgresLedger;
 use questlake_engine::stores::ledger::{BatchCommit, Ledger};
 use questlake_engine::stores::postgres::PostgresDatabase;
@@ -24,7 +26,7 @@ use questlake_engine::stores::warehouse::postgres::PostgresWarehouse;
 use questlake_engine::stores::warehouse::postgres::aggregate::optimizer_rules;
 use questlake_engine::stores::warehouse::{Combine, LoadMode, TableDefinition, Warehouse};
 
-use crate::{ledger, warehouse};
+use crate::{keys, ledger, warehouse};
 use database::with_database;
 use proxy::Proxy;
 
@@ -43,6 +45,33 @@ async fn ledger_store() {
         let (left, right) = tokio::join!(first.latest_sequence(), second.latest_sequence());
         assert_eq!((left.unwrap(), right.unwrap()), (0, 0));
         ledger::suite(&first, &second).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn key_store() {
+    with_database(async |url| {
+        let (first, second) = (PostgresKeys::new(open(&url)), PostgresKeys::new(open(&url)));
+        keys::suite(&first, &second).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn tables_of_an_earlier_version_are_added_to() {
+    with_database(async |url| {
+        PostgresLedger::new(open(&url)).latest_sequence().await.unwrap();
+        let client = database::connect(&url).await;
+        client
+            .batch_execute(
+                "DROP TABLE questlake.api_keys; UPDATE questlake.installation SET version = 2",
+            )
+            .await
+            .unwrap();
+        assert_eq!(PostgresKeys::new(open(&url)).list().await.unwrap(), []);
+        let row = client.query_one("SELECT version FROM questlake.installation", &[]).await;
+        assert!(row.unwrap().get::<_, i32>(0) > 1);
     })
     .await;
 }

@@ -46,6 +46,11 @@ pub(super) fn check_header_columns(
     for described in &header.columns {
         check(&described.with(described.value.column.clone()));
     }
+    if let Some(chart) = &header.chart {
+        for column in chart.value.columns() {
+            check(&chart.with(column.to_owned()));
+        }
+    }
     let partition_type = header
         .partition
         .as_ref()

@@ -2,7 +2,7 @@
 
 use super::comment_lines::{Grammar, Setting, read_header};
 use super::{ColumnDescription, LoadKind, ModelHeader};
-use super::{checks, values};
+use super::{chart, checks, values};
 use crate::project::diagnostic::Diagnostic;
 use crate::project::source::{Located, SourceFile};
 
@@ -27,6 +27,8 @@ const GRAMMAR: Grammar = Grammar {
         "not_null",
         "accepted",
         "references",
+        "title",
+        "chart",
     ],
     foreign: &[
         ("accepted_values", "accepted", USE_ACCEPTED),
@@ -103,6 +105,8 @@ pub(super) fn parse(file: &SourceFile) -> (ModelHeader, Vec<Diagnostic>) {
                 window_settings.push(setting.name.clone());
                 header.lookahead_days = read_days(file, setting, &mut diagnostics);
             }
+            "title" => header.title = Some(values::text(setting)),
+            "chart" => header.chart = chart::read(file, setting, &mut diagnostics),
             "not_null" | "accepted" | "references" => {
                 checks::read(file, setting, &mut header, &mut diagnostics);
             }

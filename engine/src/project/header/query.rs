@@ -2,6 +2,7 @@
 //!
 //! ```sql
 //! -- title: Big spenders
+//! -- chart: bar x=player_id y=usd
 //! -- Players by what they paid in a period.
 //! --
 //! -- param min_usd: DECIMAL(10, 2) = 100  -- least amount
@@ -12,14 +13,16 @@
 //! A check has `severity: error | warn`, `on: model`, `lookback: … days`, `lookahead: … days` and
 //! parameters with defaults.
 
+use super::chart::Chart;
 use super::comment_lines::{Fragment, Grammar, Setting, read_header};
-use super::values;
+use super::{chart, values};
 use crate::project::contract::ColumnType;
 use crate::project::contract_parser::parse_type_text;
 use crate::project::diagnostic::{Diagnostic, Severity, nearest};
 use crate::project::source::{Located, SourceFile};
 
-const QUERY_GRAMMAR: Grammar = Grammar { settings: &["title"], foreign: &[], subjects: &["param"] };
+const QUERY_GRAMMAR: Grammar =
+    Grammar { settings: &["title", "chart"], foreign: &[], subjects: &["param"] };
 
 /// `param` lines are those of any query.
 const CHECK_GRAMMAR: Grammar = Grammar {
@@ -38,6 +41,8 @@ pub struct QueryHeader {
     pub title: Option<String>,
     /// First paragraph of the header, on one line.
     pub description: Option<String>,
+    /// How the rows are drawn, from `chart:`. Located at the kind.
+    pub chart: Option<Located<Chart>>,
     /// Parameters in the written order. Located at the parameter's name.
     pub parameters: Vec<Located<QueryParameter>>,
 }
@@ -79,8 +84,9 @@ pub fn parse_query_header(file: &SourceFile) -> (QueryHeader, Vec<Diagnostic>) {
     let mut header = QueryHeader { description: text.description, ..QueryHeader::default() };
     for setting in &text.settings {
         if setting.name.value == "title" {
-            let lines: Vec<&str> = setting.value.iter().map(|line| line.text).collect();
-            header.title = Some(lines.join(" "));
+            header.title = Some(values::text(setting));
+        } else if setting.name.value == "chart" {
+            header.chart = chart::read(file, setting, &mut diagnostics);
         } else if let Some(parameter) = read_parameter(file, setting, &mut diagnostics) {
             let name = &parameter.value.name;
             if header.parameters.iter().any(|earlier| earlier.value.name == *name) {

@@ -137,6 +137,12 @@ pub(super) fn single_item<'a>(
     items.first().copied()
 }
 
+/// The value of a setting that is a text, on one line.
+pub(super) fn text(setting: &Setting<'_>) -> String {
+    let lines: Vec<&str> = setting.value.iter().map(|line| line.text).collect();
+    lines.join(" ")
+}
+
 /// The value of `load`.
 pub(super) fn load_kind(
     file: &SourceFile,

@@ -36,6 +36,9 @@ impl MetaTable {
 /// Name of the table that is read in pages.
 pub(super) const QUARANTINE: &str = "quarantine";
 
+/// Its column with the bytes of a record.
+pub(super) const RAW: &str = "raw";
+
 pub(super) fn definition(table: MetaTable) -> ExtraTable {
     let (text, number, flag) = (DataType::Utf8, DataType::Int64, DataType::Boolean);
     let time = timestamp_type();
@@ -178,7 +181,7 @@ pub(super) fn quarantine_definition() -> ExtraTable {
             ("source_topic", text, false, "Physical key: topic"),
             ("source_partition", DataType::Int32, false, "Physical key: partition"),
             ("source_offset", number, false, "Physical key: offset"),
-            ("raw", DataType::Binary, false, "The bytes as they came"),
+            (RAW, DataType::Binary, false, "The bytes as they came"),
         ],
     )
 }

@@ -253,6 +253,24 @@ impl Ledger for PostgresLedger {
             .await
     }
 
+    async fn committed_at(&self, sequence: i64) -> StoreResult<Option<i64>> {
+        let sequence = &sequence;
+        self.database
+            .attempt("find the time of a commit", |session| async move {
+                let parameters: &Parameters<'_> = &[sequence];
+                let row = session
+                    .query_opt(
+                        "SELECT committed_at FROM questlake.segments WHERE sequence <= $1 \
+                         ORDER BY sequence DESC LIMIT 1",
+                        parameters,
+                    )
+                    .await?;
+                let at: Option<DateTime<Utc>> = row.map(|row| row.try_get(0)).transpose()?;
+                session.end(at.map(|at| at.timestamp_millis()))
+            })
+            .await
+    }
+
     async fn oldest_segment_at(&self) -> StoreResult<Option<i64>> {
         self.database
             .attempt("find the oldest segment", |session| async move {

@@ -206,6 +206,21 @@ impl Ledger for SqliteLedger {
             .await
     }
 
+    async fn committed_at(&self, sequence: i64) -> StoreResult<Option<i64>> {
+        self.database
+            .read("find the time of a commit", move |connection| {
+                connection
+                    .query_row(
+                        "SELECT committed_at FROM meta_segments WHERE sequence <= ?1 \
+                         ORDER BY sequence DESC LIMIT 1",
+                        [sequence],
+                        |row| row.get(0),
+                    )
+                    .optional()
+            })
+            .await
+    }
+
     async fn oldest_segment_at(&self) -> StoreResult<Option<i64>> {
         self.database
             .read("find the oldest segment", |connection| {

@@ -4,7 +4,7 @@ use super::values::Parameters;
 use super::{Failure, OWN_SCHEMA, Session};
 
 /// Version of the tables below. A change of them raises it and adds a step from the version before.
-const VERSION: i32 = 2;
+const VERSION: i32 = 3;
 
 /// Oldest server that is known to do.
 const LEAST_SERVER: i32 = 140_000;
@@ -13,9 +13,10 @@ const SCHEMAS: &str = include_str!("schemas.sql");
 const LEDGER: &str = include_str!("../ledger/postgres/schema.sql");
 const PIPELINE: &str = include_str!("../warehouse/postgres/schema.sql");
 const CHECKS: &str = include_str!("../warehouse/postgres/checks.sql");
+const KEYS: &str = include_str!("../keys/postgres/schema.sql");
 
 /// What each version has added to the one before, from the second on.
-const STEPS: &[&str] = &[CHECKS];
+const STEPS: &[&str] = &[CHECKS, KEYS];
 
 /// Only one process at a time makes tables. An advisory lock of this number, to the transaction's end.
 const INSTALL_LOCK: i64 = 0x7175_6573_746c_616b;

@@ -1,0 +1,303 @@
+//! Answers that are computed once and given often.
+//!
+//! A key says all that an answer follows from: what was asked, in one spelling, and the version of the
+//! data. So an answer is right as long as it is found, and publishing new data needs to remove nothing.
+//!
+//! | where an answer is looked for | by |
+//! |---|---|
+//! | in this process, ready to be sent | the request as it was written; the version is compared |
+//! | in the cache of the installation | what was asked, and the version |
+//! | among the computations under way | the same: whoever comes later waits for the first |
+//!
+//! A computation belongs to nobody: it ends, and is kept, even if whoever asked first has gone. Answers
+//! that are too large to be kept are sent as they come, to one caller each.
+
+mod computation;
+mod ready;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use questlake_engine::settings::ByteSize;
+use questlake_engine::stores::cache::Cache;
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use crate::problem::Problem;
+use computation::{Collected, Computation};
+pub(crate) use computation::{Part, Parts};
+pub(crate) use ready::{Question, Ready};
+use ready::{answer_headers, etag, matches, ready, unchanged, with_body};
+
+/// Largest answer that is kept.
+const LARGEST_KEPT: usize = 2 << 20;
+
+/// How long an answer is kept: the version keeps it right, this keeps the cache small.
+const KEPT_FOR: Duration = Duration::from_secs(3600);
+
+/// Bytes that an answer takes in this process beside its key and body, roughly.
+const ENTRY_BYTES: usize = 600;
+
+/// How a computation ended, for those who wait.
+#[derive(Clone)]
+enum Outcome {
+    UnderWay,
+    Ready(Arc<Ready>),
+    Failed(Arc<Problem>),
+    /// Too large to be kept: everybody computes it.
+    TooLarge,
+    /// It ended without a word.
+    Lost,
+}
+
+/// What was found where.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// In this process.
+    pub(crate) near_hits: AtomicU64,
+    /// In the cache.
+    pub(crate) hits: AtomicU64,
+    /// Waited for a computation under way.
+    pub(crate) shared: AtomicU64,
+    /// Computed.
+    pub(crate) computed: AtomicU64,
+    /// Not asked for again: 304.
+    pub(crate) unchanged: AtomicU64,
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The answers of one process.
+pub(crate) struct Answers {
+    /// Absent where nothing is to be kept.
+    near: Option<moka::sync::Cache<String, Arc<Ready>>>,
+    cache: Arc<dyn Cache>,
+    under_way: Mutex<HashMap<String, watch::Receiver<Outcome>>>,
+    turns: Arc<Semaphore>,
+    pub(crate) counters: Counters,
+}
+
+impl Answers {
+    /// No answers yet. So many bytes are kept in this process, and so many answers are computed at a
+    /// time.
+    pub(crate) fn new(cache: Arc<dyn Cache>, limit: ByteSize, computations: usize) -> Self {
+        let near = moka::sync::Cache::builder()
+            .max_capacity(limit.bytes())
+            .weigher(|key: &String, ready: &Arc<Ready>| {
+                let bytes = ENTRY_BYTES + key.len() + ready.body.len();
+                u32::try_from(bytes).unwrap_or(u32::MAX)
+            })
+            .time_to_live(KEPT_FOR)
+            .build();
+        Self {
+            near: (limit.bytes() > 0).then_some(near),
+            cache,
+            under_way: Mutex::default(),
+            turns: Arc::new(Semaphore::new(computations.max(1))),
+            counters: Counters::default(),
+        }
+    }
+
+    /// An answer to a request that was written exactly like this before. Whether its data is still that
+    /// of now is for the caller to compare.
+    pub(crate) fn near(&self, request: &str) -> Option<Arc<Ready>> {
+        self.near.as_ref()?.get(request)
+    }
+
+    pub(crate) fn count_near_hit(&self) {
+        count(&self.counters.near_hits);
+    }
+
+    /// Answers a question: from what is known, or by computing it. `request` is how it was written.
+    pub(crate) async fn answer<Work>(
+        self: &Arc<Self>,
+        request: Option<String>,
+        headers: &HeaderMap,
+        question: Question,
+        compute: impl FnOnce(Parts) -> Work + Send + 'static,
+    ) -> Result<Response, Problem>
+    where
+        Work: Future<Output = Result<(), Problem>> + Send + 'static,
+    {
+        let etag = etag(&question);
+        if question.reproducible && matches(headers, &etag) {
+            count(&self.counters.unchanged);
+            return Ok(unchanged(&etag, &answer_headers(&question, &etag)));
+        }
+        if !question.reproducible {
+            return self.compute_alone(&question, compute).await;
+        }
+        let key = question.key();
+        if let Some(body) = self.cache.get(&key).await {
+            count(&self.counters.hits);
+            let ready = Arc::new(ready(&question, etag, body));
+            self.keep_near(request, &ready);
+            return Ok(ready.response(headers));
+        }
+        match self.join(&key) {
+            Joined::Others(others) => {
+                count(&self.counters.shared);
+                match wait(others).await {
+                    Outcome::Ready(ready) => {
+                        self.keep_near(request, &ready);
+                        Ok(ready.response(headers))
+                    }
+                    Outcome::Failed(problem) => Err((*problem).clone()),
+                    _ => self.compute_alone(&question, compute).await,
+                }
+            }
+            Joined::First(tell) => {
+                let (give, given) = oneshot::channel();
+                let lead = Lead {
+                    answers: Arc::clone(self),
+                    key,
+                    question,
+                    etag,
+                    request,
+                    tell,
+                    give: Some(give),
+                };
+                tokio::spawn(lead.run(compute));
+                match given.await {
+                    Ok(result) => result,
+                    Err(_) => Err(Problem::unavailable("the computation ended abnormally")),
+                }
+            }
+        }
+    }
+
+    /// Computes an answer for one caller, without keeping it.
+    async fn compute_alone<Work>(
+        self: &Arc<Self>,
+        question: &Question,
+        compute: impl FnOnce(Parts) -> Work + Send + 'static,
+    ) -> Result<Response, Problem>
+    where
+        Work: Future<Output = Result<(), Problem>> + Send + 'static,
+    {
+        let mut computation = Computation::start(self, compute);
+        let collected = computation.collect().await?;
+        let etag = etag(question);
+        let mut headers = answer_headers(question, &etag);
+        headers.remove(header::ETAG);
+        Ok(match collected {
+            Collected::Whole { body, first, .. } => with_body(headers, joined(body, &first)),
+            Collected::Part(body) => with_body(headers, computation.stream(body)),
+        })
+    }
+
+    fn join(&self, key: &str) -> Joined {
+        let mut under_way = self.under_way();
+        if let Some(others) = under_way.get(key) {
+            return Joined::Others(others.clone());
+        }
+        let (tell, told) = watch::channel(Outcome::UnderWay);
+        under_way.insert(key.to_owned(), told);
+        Joined::First(tell)
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<String, watch::Receiver<Outcome>>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep_near(&self, request: Option<String>, ready: &Arc<Ready>) {
+        if let (Some(near), Some(request)) = (&self.near, request) {
+            near.insert(request, Arc::clone(ready));
+        }
+    }
+}
+
+enum Joined {
+    First(watch::Sender<Outcome>),
+    Others(watch::Receiver<Outcome>),
+}
+
+async fn wait(mut others: watch::Receiver<Outcome>) -> Outcome {
+    match others.wait_for(|outcome| !matches!(outcome, Outcome::UnderWay)).await {
+        Ok(outcome) => outcome.clone(),
+        Err(_) => Outcome::Lost,
+    }
+}
+
+/// Who computes an answer for all that wait for it.
+struct Lead {
+    answers: Arc<Answers>,
+    key: String,
+    question: Question,
+    etag: HeaderValue,
+    request: Option<String>,
+    tell: watch::Sender<Outcome>,
+    /// To the one who has caused it. It may have gone.
+    give: Option<oneshot::Sender<Result<Response, Problem>>>,
+}
+
+impl Lead {
+    async fn run<Work>(mut self, compute: impl FnOnce(Parts) -> Work + Send + 'static)
+    where
+        Work: Future<Output = Result<(), Problem>> + Send + 'static,
+    {
+        // Another process, or a computation that has just ended, may have been faster.
+        if let Some(body) = self.answers.cache.get(&self.key).await {
+            let ready = Arc::new(ready(&self.question, self.etag.clone(), body));
+            let response = ready.response(&HeaderMap::new());
+            return self.end(Ok(response), Outcome::Ready(ready));
+        }
+        let mut computation = Computation::start(&self.answers, compute);
+        match computation.collect().await {
+            Err(problem) => {
+                let outcome = Outcome::Failed(Arc::new(problem.clone()));
+                self.end(Err(problem), outcome);
+            }
+            Ok(Collected::Part(body)) => {
+                let headers = answer_headers(&self.question, &self.etag);
+                let response = with_body(headers, computation.stream(body));
+                self.end(Ok(response), Outcome::TooLarge);
+            }
+            Ok(Collected::Whole { body, first, again }) => {
+                let kept = joined(body.clone(), &again);
+                self.answers.cache.set(&self.key, kept.clone(), KEPT_FOR).await;
+                // The cache may have a copy of its own: then that one is shared.
+                let shared = self.answers.cache.get(&self.key).await.unwrap_or(kept);
+                let ready = Arc::new(ready(&self.question, self.etag.clone(), shared));
+                self.answers.keep_near(self.request.take(), &ready);
+                let headers = answer_headers(&self.question, &self.etag);
+                let response = with_body(headers, joined(body, &first));
+                self.end(Ok(response), Outcome::Ready(ready));
+            }
+        }
+    }
+
+    fn end(&mut self, result: Result<Response, Problem>, outcome: Outcome) {
+        // Whoever comes from now on finds it in the cache.
+        self.answers.under_way().remove(&self.key);
+        self.tell.send_replace(outcome);
+        if let Some(give) = self.give.take() {
+            let _ = give.send(result);
+        }
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        // Also if it was ended in the middle: nobody must wait for it.
+        if self.give.is_some() {
+            self.answers.under_way().remove(&self.key);
+            self.tell.send_replace(Outcome::Lost);
+        }
+    }
+}
+
+fn joined(mut body: BytesMut, end: &Bytes) -> Bytes {
+    body.extend_from_slice(end);
+    body.freeze()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+use std::sync::atomic::AtomicUsize;
+
+use axum::body::to_bytes;
+use axum::http::StatusCode;
+use futures::future::join_all;
+use questlake_engine::freshness::AnswerFreshness;
+use questlake_engine::stores::cache::memory::MemoryCache;
+
+use super::ready::DATA_THROUGH;
+use super::*;
+use crate::negotiate::Format;
+use crate::problem::Kind;
+
+fn answers() -> Arc<Answers> {
+    let limit = ByteSize::from_bytes(64 << 20);
+    Arc::new(Answers::new(Arc::new(MemoryCache::new(limit)), limit, 4))
+}
+
+fn question(text: &str, version: u64) -> Question {
+    Question {
+        text: text.to_owned(),
+        freshness: AnswerFreshness { version, data_through: Some(1_000) },
+        format: Format::Json,
+        file_name: None,
+        reproducible: true,
+    }
+}
+
+async fn body(response: Response) -> String {
+    let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Gives `text` in two parts and counts how often it is asked to.
+fn giving(
+    text: &'static str,
+    computed: &Arc<AtomicUsize>,
+) -> impl FnOnce(Parts) -> futures::future::BoxFuture<'static, Result<(), Problem>> + Send + 'static
+{
+    let computed = Arc::clone(computed);
+    move |parts| {
+        Box::pin(async move {
+            computed.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            parts.send(Part::Bytes(Bytes::from_static(text.as_bytes()))).await;
+            let (first, again) = (Bytes::from_static(b" first"), Bytes::from_static(b" again"));
+            parts.send(Part::End { first, again }).await;
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn however_many_ask_it_is_computed_once() {
+    let (answers, computed) = (answers(), Arc::new(AtomicUsize::new(0)));
+    let ask = |number: usize| {
+        let work = giving("rows", &computed);
+        let request = Some(format!("written {}", number % 3));
+        let answers = &answers;
+        async move {
+            let question = question("q", 1);
+            body(answers.answer(request, &HeaderMap::new(), question, work).await.unwrap()).await
+        }
+    };
+    let mut bodies = join_all((0..10_000).map(ask)).await;
+    assert_eq!(computed.load(Ordering::SeqCst), 1);
+    bodies.sort();
+    assert_eq!(bodies.iter().filter(|body| *body == "rows first").count(), 1);
+    assert_eq!(bodies.iter().filter(|body| *body == "rows again").count(), 9_999);
+    assert!(answers.near("written 0").is_some_and(|ready| ready.version() == 1));
+    // New data is another question.
+    let work = giving("new rows", &computed);
+    let fresh = answers.answer(None, &HeaderMap::new(), question("q", 2), work).await.unwrap();
+    assert_eq!(body(fresh).await, "new rows first");
+    assert_eq!(computed.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_does_not_end_the_computation() {
+    let (answers, computed) = (answers(), Arc::new(AtomicUsize::new(0)));
+    let work = giving("rows", &computed);
+    let headers = HeaderMap::new();
+    let asked = answers.answer(None, &headers, question("q", 1), work);
+    assert!(tokio::time::timeout(Duration::from_millis(5), asked).await.is_err());
+    let work = giving("rows", &computed);
+    let response = answers.answer(None, &HeaderMap::new(), question("q", 1), work).await.unwrap();
+    assert_eq!(body(response).await, "rows again");
+    assert_eq!(computed.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn failures_are_shared_and_not_kept() {
+    let answers = answers();
+    let failing = |_parts: Parts| async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Err(Problem::new(Kind::QueryLimit, "too much"))
+    };
+    let (empty, other) = (HeaderMap::new(), HeaderMap::new());
+    let (first, second) = tokio::join!(
+        answers.answer(None, &empty, question("q", 1), failing),
+        answers.answer(None, &other, question("q", 1), failing),
+    );
+    assert_eq!(first.unwrap_err().detail, "too much");
+    assert_eq!(second.unwrap_err().kind, Kind::QueryLimit);
+    let computed = Arc::new(AtomicUsize::new(0));
+    let work = giving("rows", &computed);
+    let response = answers.answer(None, &HeaderMap::new(), question("q", 1), work).await.unwrap();
+    assert_eq!(body(response).await, "rows first");
+    // A computation that panics keeps nobody waiting.
+    let panicking = |_parts: Parts| async { panic!("a mistake of ours") };
+    let lost = answers.answer(None, &HeaderMap::new(), question("r", 1), panicking).await;
+    assert_eq!(lost.unwrap_err().kind, Kind::Internal);
+}
+
+#[tokio::test]
+async fn large_answers_are_sent_as_they_come_and_broken_off_when_they_fail() {
+    let answers = answers();
+    let large = |fails: bool| {
+        move |parts: Parts| async move {
+            for _ in 0..100 {
+                parts.send(Part::Bytes(Bytes::from(vec![b'x'; 64 << 10]))).await;
+            }
+            if fails {
+                return Err(Problem::new(Kind::QueryLimit, "too much"));
+            }
+            parts.send(Part::End { first: Bytes::new(), again: Bytes::new() }).await;
+            Ok(())
+        }
+    };
+    for _ in 0..2 {
+        let asked = answers.answer(None, &HeaderMap::new(), question("q", 1), large(false));
+        assert_eq!(body(asked.await.unwrap()).await.len(), 6_400 << 10);
+    }
+    let asked = answers.answer(None, &HeaderMap::new(), question("q", 1), large(true)).await;
+    assert!(to_bytes(asked.unwrap().into_body(), usize::MAX).await.is_err());
+    assert_eq!(answers.counters.computed.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test]
+async fn who_has_the_answer_gets_none() {
+    let (answers, computed) = (answers(), Arc::new(AtomicUsize::new(0)));
+    let work = giving("rows", &computed);
+    let response = answers.answer(None, &HeaderMap::new(), question("q", 1), work).await.unwrap();
+    let etag = response.headers()[header::ETAG].clone();
+    assert_eq!(response.headers()[&DATA_THROUGH], "1970-01-01T00:00:01.000Z");
+    let mut headers = HeaderMap::new();
+    headers.insert(header::IF_NONE_MATCH, etag.clone());
+    let work = giving("rows", &computed);
+    let response = answers.answer(None, &headers, question("q", 1), work).await.unwrap();
+    assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(response.headers()[header::ETAG], etag);
+    assert_eq!(computed.load(Ordering::SeqCst), 1);
+    let work = giving("rows", &computed);
+    let response = answers.answer(None, &headers, question("q", 2), work).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("\"a\", W/\"b\""));
+    assert!(!matches(&headers, &etag));
+    headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("*"));
+    assert!(matches(&headers, &etag));
+}

@@ -1,0 +1,134 @@
+//! What the routes share.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use questlake_engine::freshness::Freshness;
+use questlake_engine::pipeline::{Engine, PipelineError};
+use questlake_engine::query::reading::TableReader;
+use questlake_engine::settings::{ApiSettings, CacheSettings};
+use tokio::sync::Mutex;
+
+use crate::access::Access;
+use crate::answers::Answers;
+use crate::gate::Pages;
+use crate::live::LiveCounters;
+use crate::metrics::Metrics;
+use crate::problem::Problem;
+use crate::remembered::Remembered;
+
+/// Quarantined records to be taken in again.
+#[derive(Debug, Clone)]
+pub struct ReplayRequest {
+    /// Their numbers; empty for all open ones of the selection.
+    pub ids: Vec<i64>,
+    /// Only this reason.
+    pub reason: Option<String>,
+    /// Only this event type.
+    pub event_type: Option<String>,
+    /// The mended bytes of the one record.
+    pub mended: Option<Vec<u8>>,
+}
+
+/// What became of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReplayReport {
+    /// Records that were taken in again.
+    pub replayed: u64,
+    /// Of these, rows landed.
+    pub landed: u64,
+    /// Of these, duplicates.
+    pub duplicates: u64,
+    /// Those that were refused again: number, reason, what is wrong.
+    pub refused: Vec<(i64, String, String)>,
+}
+
+/// Takes quarantined records in again: what ingests lies beside the API, not below it.
+pub type Replay = Arc<
+    dyn Fn(ReplayRequest) -> BoxFuture<'static, Result<ReplayReport, ReplayError>> + Send + Sync,
+>;
+
+/// A replay that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ReplayError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// What an API is made from.
+pub struct ApiParts {
+    /// The installation.
+    pub engine: Engine,
+    /// Who may ask, and how much.
+    pub settings: ApiSettings,
+    /// How answers are kept.
+    pub cache: CacheSettings,
+    /// Whether only this machine can call.
+    pub local_only: bool,
+    /// How records are replayed, where this process can.
+    pub replay: Option<Replay>,
+}
+
+/// What the routes share.
+pub struct Api {
+    pub(crate) engine: Engine,
+    pub(crate) reader: TableReader,
+    pub(crate) freshness: Arc<Remembered<Freshness>>,
+    pub(crate) answers: Arc<Answers>,
+    pub(crate) access: Access,
+    pub(crate) pages: Pages,
+    pub(crate) metrics: Metrics,
+    pub(crate) live: Arc<LiveCounters>,
+    pub(crate) settings: ApiSettings,
+    pub(crate) replay: Option<Replay>,
+    /// The body of the catalogue, once somebody has asked for it.
+    pub(crate) catalog: OnceLock<Bytes>,
+    /// The OpenAPI document, once somebody has asked for it.
+    pub(crate) openapi: OnceLock<Bytes>,
+    /// The values of filters, and the state of the data that they are of.
+    pub(crate) filters: Mutex<Option<(u64, Bytes)>>,
+    pub(crate) started: Instant,
+    /// No new work is begun any more.
+    pub(crate) stopping: AtomicBool,
+}
+
+impl Api {
+    /// An API over an installation.
+    ///
+    /// # Errors
+    /// When no session can be made.
+    pub fn new(parts: ApiParts) -> Result<Arc<Self>, PipelineError> {
+        let ApiParts { engine, settings, cache, local_only, replay } = parts;
+        let reading = engine.clone();
+        let read = move || {
+            let engine = reading.clone();
+            async move { engine.freshness().await.map_err(Problem::from) }
+        };
+        let keys = Arc::clone(&engine.stores.keys);
+        let required = settings.keys_required || !local_only;
+        let answers = Arc::clone(&engine.stores.cache);
+        Ok(Arc::new(Self {
+            reader: TableReader::new(&engine)?,
+            freshness: Remembered::new(read, Duration::ZERO),
+            answers: Arc::new(Answers::new(answers, cache.memory_limit, settings.max_computations)),
+            access: Access::new(keys, required, settings.rate_limit),
+            pages: Pages { allowed: settings.cors_origins.clone() },
+            metrics: Metrics::default(),
+            live: LiveCounters::new(&engine),
+            catalog: OnceLock::new(),
+            openapi: OnceLock::new(),
+            filters: Mutex::default(),
+            started: Instant::now(),
+            stopping: AtomicBool::new(false),
+            engine,
+            settings,
+            replay,
+        }))
+    }
+
+    /// Whether callers need a key.
+    pub fn requires_keys(&self) -> bool {
+        self.access.is_required()
+    }
+}

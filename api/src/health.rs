@@ -1,0 +1,78 @@
+//! Whether the process serves, and whether its stores answer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::access::Needs;
+use crate::api::Api;
+use crate::problem::Problem;
+use crate::request::json;
+
+/// Longest wait for the stores: whoever asks wants an answer soon.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// `GET /healthz`
+pub(crate) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+#[derive(Serialize)]
+struct Ready {
+    ready: bool,
+    /// Only for callers who may know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stores: Option<Vec<Store>>,
+}
+
+#[derive(Serialize)]
+struct Store {
+    store: &'static str,
+    name: String,
+    ready: bool,
+    /// Without the cache, answers are slower and as right.
+    needed: bool,
+    detail: Option<String>,
+}
+
+/// `GET /readyz`
+pub(crate) async fn readyz(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let may_know = api.access.admit(&headers, Needs::AnyKey).await.is_ok();
+    let stopping = api.stopping.load(Ordering::Relaxed);
+    let status = tokio::time::timeout(PATIENCE, api.engine.status()).await;
+    let stores = match status {
+        Ok(Ok(status)) => status
+            .stores
+            .into_iter()
+            .map(|store| Store {
+                needed: store.store != "cache",
+                store: store.store,
+                name: store.name,
+                ready: store.healthy,
+                detail: store.detail,
+            })
+            .collect(),
+        Ok(Err(error)) => vec![database(&api, error.to_string())],
+        Err(_) => vec![database(&api, "no answer within 5 s".to_owned())],
+    };
+    let ready = !stopping && stores.iter().all(|store| store.ready || !store.needed);
+    let mut response = json(&Ready { ready, stores: may_know.then_some(stores) })?;
+    if !ready {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    Ok(response.into_response())
+}
+
+/// The store without which nothing is known of the others.
+fn database(api: &Api, detail: String) -> Store {
+    let name = api.engine.stores.warehouse.name();
+    Store { store: "warehouse", name, ready: false, needed: true, detail: Some(detail) }
+}
