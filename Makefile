@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: setup tools readers demo test lint fmt bench torture help
+.PHONY: setup tools readers web dashboard web-lint web-test demo test lint fmt bench torture help
 .PHONY: demo-services services services-down services-status compose-check
 
 CARGO ?= cargo
@@ -27,10 +27,24 @@ readers:
 	@scripts/setup.sh test
 	@scripts/readers.sh >/dev/null
 
-demo: tools ## simulate a game, load it and serve its figures (DEMO_ARGS=…)
+web: ## build the dashboard that the binary embeds (needs Node.js)
+	@scripts/web.sh build
+
+# The same where Node.js is there; without it the binary has no dashboard.
+dashboard:
+	@scripts/web.sh build --optional
+
+web-lint: ## check types, lint and format of the dashboard
+	@scripts/web.sh lint
+
+web-test: web ## test the dashboard: units, and every page in a browser (DASHBOARD_URL=… of a server)
+	@scripts/web.sh test
+	@scripts/web.sh e2e
+
+demo: tools dashboard ## simulate a game, load it and serve its figures (DEMO_ARGS=…)
 	$(CARGO) run --release $(CARGO_FLAGS) -p questlake -- demo $(DEMO_ARGS)
 
-demo-services: tools ## the same on PostgreSQL, MongoDB, Kafka, HDFS and Redis of this machine
+demo-services: tools dashboard ## the same on PostgreSQL, MongoDB, Kafka, HDFS and Redis of this machine
 	CARGO="$(CARGO)" CARGO_FLAGS="$(CARGO_FLAGS)" scripts/demo-services.sh $(DEMO_ARGS)
 
 test: readers ## run all tests and count them; services are started for it

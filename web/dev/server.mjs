@@ -28,7 +28,9 @@ class Refused extends Error {
 }
 
 const meta = async () => ({
-  data_through: process.env.FIXTURE_DATA_THROUGH ?? `${(await bounds()).last}T23:59:59Z`,
+  data_through:
+    process.env.FIXTURE_DATA_THROUGH ??
+    (await query('SELECT max(updated_at) AS at FROM meta.partitions'))[0].at,
   data_version: 'fixture',
   generated_at: new Date().toISOString(),
   cached: false,

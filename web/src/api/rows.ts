@@ -89,5 +89,5 @@ export function groupBy(rows: Row[], column: string): Map<string, Row[]> {
 export const isNumeric = (column: Column): boolean =>
   column.type === 'integer' || column.type === 'decimal' || column.type === 'double';
 
-export const isTime = (column: Column): boolean =>
+export const isTime = (column: Pick<Column, 'type'>): boolean =>
   column.type === 'date' || column.type === 'timestamp';

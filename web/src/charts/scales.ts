@@ -78,7 +78,9 @@ function timeScale(x: XAxis, frame: Frame): XScale {
   const ticks = scale
     .ticks(days ? Math.min(wanted, Math.max(1, span)) : wanted)
     .filter((time) => !days || time.getTime() % 86_400_000 === 0)
-    .map((time) => ({ at: scale(time), label: timeLabel(time.getTime(), days, span) }));
+    .map((time) => ({ at: scale(time), label: timeLabel(time.getTime(), days, span) }))
+    // Times closer than their labels tell would stand there twice.
+    .filter((tick, index, all) => tick.label !== all[index - 1]?.label);
   return {
     at: (index) => scale(times[index] ?? first),
     step: times.length < 2 ? width : width / (times.length - 1),

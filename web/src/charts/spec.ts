@@ -85,8 +85,11 @@ function comparable(measures: Column[]): string[] {
 /** A sensible chart for columns of which nothing more is known. */
 export function inferSpec(columns: Column[], key: string[] = []): ChartSpec {
   const inKey = new Set(key);
+  // `level` beside the key `level_id` says which one it is, and measures nothing.
+  const names = (column: Column): boolean => columns.some((other) => other.name === `${column.name}_id`);
   const measures = columns.filter(
-    (column) => isNumeric(column) && !inKey.has(column.name) && column.role !== 'key',
+    (column) =>
+      isNumeric(column) && !inKey.has(column.name) && column.role !== 'key' && !names(column),
   );
   const none: ChartSpec = { kind: 'table', x: null, y: [], value: null, series: null };
   if (measures.length === 0) return none;
@@ -139,4 +142,14 @@ export function specFor(header: unknown, columns: Column[], key: string[] = []):
   if (whole.series === null && inferred.x === whole.x && whole.kind !== 'heatmap')
     whole.series = inferred.series;
   return whole;
+}
+
+/** Columns of the key that the chart leaves open: each row drawn must have one value of them. */
+export function openKeys(spec: ChartSpec, columns: Column[], key: string[]): string[] {
+  if (spec.kind === 'table') return [];
+  const used = new Set([spec.x, spec.series, ...(spec.kind === 'heatmap' ? spec.y : [])]);
+  return key.filter((name) => {
+    const column = columns.find((each) => each.name === name);
+    return !used.has(name) && !cuts.has(name) && column !== undefined && !isTime(column);
+  });
 }

@@ -1,4 +1,4 @@
-import { area, curveMonotoneX, line } from 'd3-shape';
+import { area, line } from 'd3-shape';
 import { useId, useMemo, useState } from 'react';
 import { formatCell, formatTick, unitOf } from '../format/column';
 import { longDay } from '../format/time';
@@ -98,7 +98,7 @@ export function XYChart({
     const value = shown.x.values[index] ?? '';
     const text =
       shown.x.column.type === 'date' ? longDay(value) : formatCell(value, shown.x.column);
-    return shown.x.kind === 'number' ? `${shown.x.label} ${text}` : text;
+    return shown.x.kind === 'time' ? text : `${shown.x.label} ${text}`;
   };
   const piles = stacked ? stack(shown.series, count) : [];
   const unfinished = shown.x.values.flatMap((value, index) =>
@@ -225,14 +225,12 @@ export function XYChart({
               const stroke = line<{ value: number | null; index: number }>()
                 .defined(({ value }) => value !== null)
                 .x(({ index }) => x.at(index))
-                .y(({ value }) => y.at(value ?? 0))
-                .curve(curveMonotoneX);
+                .y(({ value }) => y.at(value ?? 0));
               const fill = area<{ value: number | null; index: number }>()
                 .defined(({ value }) => value !== null)
                 .x(({ index }) => x.at(index))
                 .y0(zero)
-                .y1(({ value }) => y.at(value ?? 0))
-                .curve(curveMonotoneX);
+                .y1(({ value }) => y.at(value ?? 0));
               return (
                 <g key={series.id}>
                   {shown.series.length === 1 && (

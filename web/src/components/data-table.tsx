@@ -1,5 +1,5 @@
 import { useMemo, useState } from 'react';
-import { numberOf, textOf } from '../api/rows';
+import { isTime, numberOf, textOf } from '../api/rows';
 import type { Cell, Column } from '../api/types';
 import { formatCell, labelOf, unitOf } from '../format/column';
 import { integer } from '../format/number';
@@ -86,7 +86,7 @@ export function DataTable(props: Props): React.JSX.Element {
               // Rows have no identity of their own, and the place is all that matters here.
               <tr key={current * pageSize + line}>
                 {columns.map((column, index) => (
-                  <td key={column.name} className={right[index] ? 'right' : undefined}>
+                  <td key={column.name} className={right[index] ? 'right' : isTime(column) ? 'time' : undefined}>
                     {props.render?.(row, column.name, row[index]) ?? formatCell(row[index], column)}
                   </td>
                 ))}

@@ -51,7 +51,6 @@ export function FilterBar({ filters }: { filters: FilterState }): React.JSX.Elem
     setSearch({ range: null, from, to, [name]: value });
   };
   const cut = filters.platform !== 'all' || filters.country !== 'all' || filters.game !== null;
-  const through = known?.data_through;
   return (
     <div className="filter-bar" role="search" aria-label="Filters of all pages">
       <div className="presets" role="group" aria-label="Range of days">
@@ -124,21 +123,24 @@ export function FilterBar({ filters }: { filters: FilterState }): React.JSX.Elem
           Clear
         </button>
       )}
-      <p
-        className="through"
-        title={through === null || through === undefined ? undefined : minuteTime(through)}
-      >
-        {through === null || through === undefined ? (
-          <span aria-hidden="true">&nbsp;</span>
-        ) : (
-          <>
-            Data through <time dateTime={through}>{minuteTime(through)}</time>
-          </>
-        )}
-      </p>
       <span className="visually-hidden" role="status">
         {from !== null && to !== null ? `Showing ${yearDay(from)} to ${yearDay(to)}` : ''}
       </span>
     </div>
+  );
+}
+
+/** When the events came in that the figures are made of. */
+export function DataThrough({ through }: { through: string | null | undefined }): React.JSX.Element {
+  return (
+    <p className="through" title="All events that had come in by then are in the figures">
+      {through ? (
+        <>
+          Data through <time dateTime={through}>{minuteTime(through)}</time>
+        </>
+      ) : (
+        <span aria-hidden="true">&nbsp;</span>
+      )}
+    </p>
   );
 }

@@ -5,7 +5,7 @@ import { useMarts } from '../state/marts';
 import { isDrawn, pages, type Page } from '../state/pages';
 import { titleOf } from '../pages/mart-title';
 import { Boundary } from './boundary';
-import { FilterBar } from './filter-bar';
+import { DataThrough, FilterBar } from './filter-bar';
 import { Icon } from './icons';
 import { KeyDialog } from './key-dialog';
 import { Link } from './link';
@@ -117,7 +117,10 @@ export function Shell(): React.JSX.Element {
       <div className="veil" aria-hidden="true" onClick={() => setOpen(false)} />
       <main id="content" ref={main} tabIndex={-1}>
         <div className="page-head">
-          <h1>{page?.title ?? 'Not found'}</h1>
+          <div className="page-title">
+            <h1>{page?.title ?? 'Not found'}</h1>
+            <DataThrough through={filters.known?.data_through} />
+          </div>
           {page?.filtered === true && <FilterBar filters={filters} />}
         </div>
         <Boundary key={path}>

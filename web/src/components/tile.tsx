@@ -1,6 +1,6 @@
 import { useId } from 'react';
 import { Sparkline } from '../charts/sparkline';
-import { percent } from '../format/number';
+import { decimal, percent } from '../format/number';
 import { Definition } from './definition';
 import { Icon } from './icons';
 
@@ -11,6 +11,8 @@ export interface Comparison {
   text: string;
   /** Whether more is worse, as with crashes. */
   inverse?: boolean;
+  /** Whether the change is a difference of shares, in percentage points. */
+  points?: boolean;
 }
 
 interface Props {
@@ -24,7 +26,7 @@ interface Props {
   id?: string;
 }
 
-function Change({ change, text, inverse }: Comparison): React.JSX.Element {
+function Change({ change, text, inverse, points }: Comparison): React.JSX.Element {
   if (change === null) return <span className="change">{text}</span>;
   const flat = Math.abs(change) < 0.0005;
   const good = inverse === true ? change < 0 : change > 0;
@@ -33,7 +35,7 @@ function Change({ change, text, inverse }: Comparison): React.JSX.Element {
       <b className={flat ? undefined : good ? 'good' : 'bad'}>
         {!flat && <Icon name={change > 0 ? 'up' : 'down'} size={13} />}
         <span className="visually-hidden">{flat ? '' : change > 0 ? 'up ' : 'down '}</span>
-        {percent(Math.abs(change))}
+        {points === true ? `${decimal(Math.abs(change) * 100)} pts` : percent(Math.abs(change))}
       </b>{' '}
       {text}
     </span>

@@ -27,7 +27,6 @@ const shown = [
   'arpu',
   'd1_retention',
   'd7_retention',
-  'revenue_usd',
 ];
 
 /** Adds up a series over the days, so that an experiment's growth is seen. */
@@ -165,7 +164,7 @@ export default function Experiments(): React.JSX.Element {
         Of twenty comparisons without a difference, one has a p-value below 0.05 by chance. Decide
         before the experiment what to compare.
       </p>
-      <div className="cards">
+      <div className="cards uneven">
         {groups.map(([id, rows]) => (
           <Experiment key={id} id={id} rows={rows} source={source} daily={daily} />
         ))}

@@ -1,8 +1,9 @@
-import { useState } from 'react';
+import { useMemo, useState } from 'react';
 import { send, base } from '../api/client';
-import type { Mart } from '../api/types';
+import { textOf } from '../api/rows';
+import type { Mart, Table } from '../api/types';
 import { AutoChart } from '../charts/auto-chart';
-import { specFor } from '../charts/spec';
+import { openKeys, specFor } from '../charts/spec';
 import { Card } from '../components/card';
 import { Link } from '../components/link';
 import { Empty } from '../components/states';
@@ -11,6 +12,27 @@ import { download } from '../format/csv';
 import { hrefOf, useLocation } from '../state/location';
 import { useMart } from '../state/marts';
 import { titleOf } from './mart-title';
+
+/** Values of the columns that a chart leaves open, sorted as numbers if they are some. */
+function choicesOf(table: Table | undefined, joined: string): Map<string, string[]> {
+  const names = joined.split('\n').filter((name) => name !== '');
+  return new Map(
+    names.map((name) => {
+      const at = table?.columns.findIndex((column) => column.name === name) ?? -1;
+      const values = [...new Set((table?.rows ?? []).map((row) => textOf(row[at])))];
+      return [name, values.sort((a, b) => Number(a) - Number(b) || a.localeCompare(b))];
+    }),
+  );
+}
+
+/** The rows that have these values. */
+function only(table: Table, names: string[], values: string[]): Table {
+  const places = names.map((name) => table.columns.findIndex((column) => column.name === name));
+  return {
+    ...table,
+    rows: table.rows.filter((row) => places.every((at, index) => textOf(row[at]) === values[index])),
+  };
+}
 
 /** One mart as its header, or what is known of its columns, says. */
 export function MartCard({
@@ -25,6 +47,14 @@ export function MartCard({
   const { search } = useLocation();
   const source = useMart(mart.name);
   const spec = specFor(mart.chart, mart.columns, mart.key);
+  const open = openKeys(spec, mart.columns, mart.key);
+  const [picked, setPicked] = useState<Record<string, string>>({});
+  const choices = useMemo(() => choicesOf(source.table, open.join('\n')), [source.table, open]);
+  const values = open.map((name) => picked[name] ?? choices.get(name)?.[0] ?? '');
+  const drawn = useMemo(
+    () => (source.table === undefined ? undefined : only(source.table, open, values)),
+    [source.table, open, values],
+  );
   const shown = new Set([spec.x, spec.value, spec.series, ...spec.y]);
   const title = titleOf(mart);
   return (
@@ -51,10 +81,22 @@ export function MartCard({
           : { columns: source.columns, rows: source.table.rows }
       }
       fileName={mart.name}
-      wide={wide}
+      wide={wide === true || spec.kind === 'heatmap' || spec.kind === 'table'}
+      controls={open.map((name, index) => (
+        <select
+          key={name}
+          aria-label={`${labelOf(name)} of ${title}`}
+          value={values[index]}
+          onChange={(event) => setPicked({ ...picked, [name]: event.target.value })}
+        >
+          {(choices.get(name) ?? []).map((value) => (
+            <option key={value}>{value}</option>
+          ))}
+        </select>
+      ))}
     >
-      {source.table !== undefined && (
-        <AutoChart label={title} table={source.table} spec={spec} height={height} />
+      {drawn !== undefined && (
+        <AutoChart label={title} table={drawn} spec={spec} height={height} />
       )}
     </Card>
   );

@@ -167,7 +167,7 @@ export default function Monetization(): React.JSX.Element {
         />
         <ChartCard
           title="Lifetime value"
-          subtitle="Revenue per player through day n, all cohorts of the days chosen"
+          subtitle="Revenue per player through day n, over the cohorts that are old enough"
           source={ltv}
           data={ltvChart([['LTV', curve]], ltv.description('ltv'))}
           kind="line"

@@ -8,9 +8,9 @@ import { fillDays, lastDayOf } from '../charts/fill';
 import { Card, definitionsOf } from '../components/card';
 import { platformName } from '../components/filter-bar';
 import { Tile } from '../components/tile';
-import { formatShort, labelOf } from '../format/column';
+import { formatShort, labelOf, unitOf } from '../format/column';
 import { countryName } from '../format/country';
-import { compactMoney, integer } from '../format/number';
+import { compactMoney, integer, percent } from '../format/number';
 import { longDay, weekdayName } from '../format/time';
 import { addDays } from '../state/days';
 import { useFilters } from '../state/filters';
@@ -56,7 +56,8 @@ function Figures({ daily, before }: { daily: MartRows; before: MartRows }): Reac
           };
           const value = numberOf(today?.[column]);
           const past = numberOf(then?.[column]);
-          const change = value === null || past === null || past === 0 ? null : value / past - 1;
+          const share = unitOf(described) === 'percent';
+          const change = value === null || past === null || past === 0 ? null : share ? value - past : value / past - 1;
           return (
             <Tile
               key={column}
@@ -72,6 +73,7 @@ function Figures({ daily, before }: { daily: MartRows; before: MartRows }): Reac
                       change,
                       text: `vs ${formatShort(past, described)} last ${weekdayName(weekAgo)}`,
                       inverse: inverse ?? false,
+                      points: share,
                     }
               }
               trend={daily.rows.map((row) => numberOf(row[column]))}
@@ -155,7 +157,7 @@ function Game(): React.JSX.Element {
           subtitle={
             stickiness === null
               ? 'By day, week and month'
-              : `By day, week and month; ${Math.round(stickiness * 100)} % of a month’s players come on a given day`
+              : `By day, week and month; ${percent(stickiness, 0)} of a month’s players come on a given day`
           }
           source={daily}
           data={chart(['dau', 'wau', 'mau'])}

@@ -160,7 +160,7 @@ function Runs(): React.JSX.Element {
     { name: 'state', type: 'text' },
     { name: 'mode', type: 'text' },
     { name: 'rows', type: 'integer' },
-    { name: 'run_seconds', type: 'double' },
+    { name: 'took', type: 'double' },
     { name: 'finished_at', type: 'timestamp' },
   ] as const;
   return (
@@ -186,7 +186,7 @@ function Runs(): React.JSX.Element {
           run.finished_at,
         ])}
         render={(_, column, cell) => {
-          if (column === 'run_seconds')
+          if (column === 'took')
             return typeof cell === 'number' ? duration(cell) : undefined;
           if (column !== 'state') return undefined;
           const text = String(cell);

@@ -65,7 +65,7 @@ function Search(): React.JSX.Element {
                 const at = answer.data?.columns.findIndex((each) => each.name === 'player_id') ?? 0;
                 const id = textOf(row[at]);
                 return cell === null ? undefined : (
-                  <Link href={hrefOf(`/players/${encodeURIComponent(id)}`, search)}>
+                  <Link href={hrefOf('/players', search, { id })}>
                     {textOf(cell)}
                   </Link>
                 );
@@ -257,7 +257,7 @@ function Player({ id }: { id: string }): React.JSX.Element {
 }
 
 export default function Players(): React.JSX.Element {
-  const { path } = useLocation();
-  const id = decodeURIComponent(path.split('/')[2] ?? '');
+  // In the query, as an identifier may have any character, also those that paths have a meaning for.
+  const id = useLocation().search.get('id') ?? '';
   return id === '' ? <Search /> : <Player id={id} />;
 }

@@ -168,13 +168,52 @@ export function levelsOf(rows: Row[]): Level[] {
     .sort((a, b) => a.level - b.level);
 }
 
-function levelChart(levels: Level[], series: ChartData['series']): ChartData {
+/** Widths of groups of levels, of which the least is taken that keeps a chart readable. */
+const widths = [1, 2, 5, 10, 20, 50, 100, 200, 500];
+const mostPoints = 60;
+
+export interface LevelGroup {
+  label: string;
+  attempts: number;
+  firstWins: number;
+  winRate: number | null;
+  quitRate: number | null;
+}
+
+/** Levels, or ranges of them if there are too many to be told apart. */
+export function groupLevels(rows: Row[]): LevelGroup[] {
+  const numbers = rows.map((row) => numberOf(row.level) ?? 1);
+  const last = numbers.reduce((most, level) => Math.max(most, level), 0);
+  const width = widths.find((each) => last / each <= mostPoints) ?? Math.ceil(last / mostPoints);
+  const groups = new Map<number, Row[]>();
+  rows.forEach((row, index) => {
+    const group = Math.floor(((numbers[index] ?? 1) - 1) / width);
+    const members = groups.get(group);
+    if (members === undefined) groups.set(group, [row]);
+    else members.push(row);
+  });
+  return [...groups]
+    .sort(([a], [b]) => a - b)
+    .map(([group, each]) => {
+      const first = group * width + 1;
+      const attempts = sum(each, 'attempts') ?? 0;
+      return {
+        label: width === 1 ? String(first) : `${first}–${first + width - 1}`,
+        attempts,
+        firstWins: sum(each, 'first_wins') ?? 0,
+        winRate: ratio(sum(each, 'wins'), attempts),
+        quitRate: ratio((sum(each, 'quits') ?? 0) + (sum(each, 'unfinished') ?? 0), attempts),
+      };
+    });
+}
+
+function levelChart(groups: LevelGroup[], series: ChartData['series']): ChartData {
   return {
     x: {
-      kind: 'number',
+      kind: 'category',
       label: 'Level',
-      column: { name: 'level', type: 'integer' },
-      values: levels.map((level) => level.level),
+      column: { name: 'level', type: 'text' },
+      values: groups.map((group) => group.label),
     },
     series,
   };
@@ -183,6 +222,7 @@ function levelChart(levels: Level[], series: ChartData['series']): ChartData {
 function Levels(): React.JSX.Element {
   const source = useMart('mart_level');
   const levels = useMemo(() => levelsOf(source.rows), [source.rows]);
+  const groups = useMemo(() => groupLevels(source.rows), [source.rows]);
   const rate = { name: 'win_rate', type: 'double' } as const;
   return (
     <>
@@ -191,19 +231,19 @@ function Levels(): React.JSX.Element {
         subtitle="Share of attempts that were won, and given up or left open"
         source={source}
         definitions={definitionsOf(source.columns, ['win_rate', 'quits', 'unfinished'])}
-        data={levelChart(levels, [
+        data={levelChart(groups, [
           {
             id: 'win_rate',
             label: 'Won',
             column: rate,
-            values: levels.map((level) => level.winRate),
+            values: groups.map((group) => group.winRate),
           },
           {
             id: 'quit_rate',
             label: 'Given up or left open',
             column: rate,
             color: 3,
-            values: levels.map((level) => level.quitRate),
+            values: groups.map((group) => group.quitRate),
           },
         ])}
         kind="line"
@@ -213,18 +253,18 @@ function Levels(): React.JSX.Element {
         subtitle="Attempts, and players who won the level for the first time"
         source={source}
         definitions={definitionsOf(source.columns, ['attempts', 'first_wins'])}
-        data={levelChart(levels, [
+        data={levelChart(groups, [
           {
             id: 'attempts',
             label: 'Attempts',
             column: { name: 'attempts', type: 'integer' },
-            values: levels.map((level) => level.attempts),
+            values: groups.map((group) => group.attempts),
           },
           {
             id: 'first_wins',
             label: 'First wins',
             column: { name: 'first_wins', type: 'integer' },
-            values: levels.map((level) => level.firstWins),
+            values: groups.map((group) => group.firstWins),
           },
         ])}
         kind="line"

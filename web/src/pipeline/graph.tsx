@@ -1,5 +1,6 @@
 import { useMemo, useState } from 'react';
 import type { Model } from '../api/types';
+import { useWidth } from '../charts/size';
 import {
   layOut,
   nodeHeight,
@@ -52,13 +53,14 @@ const short = (name: string): string => (name.length > 23 ? `${name.slice(0, 22)
 
 /** The models and what they are made of. A node can be chosen by pointer or keyboard; its relatives light up. */
 export function Graph({ nodes, edges, models, chosen, onChoose }: Props): React.JSX.Element {
-  const layout = useMemo(() => layOut(nodes, edges), [nodes, edges]);
+  const [ref, width] = useWidth<HTMLDivElement>();
+  const layout = useMemo(() => layOut(nodes, edges, width - 4), [nodes, edges, width]);
   const [pointed, setPointed] = useState<string | null>(null);
   const focus = pointed ?? chosen;
   const lit = useMemo(() => (focus === null ? null : related(focus, edges)), [focus, edges]);
   const places = new Map(layout.nodes.map((node) => [node.id, node]));
   return (
-    <div className="graph" role="region" aria-label="Model graph" tabIndex={0}>
+    <div ref={ref} className="graph" role="region" aria-label="Model graph" tabIndex={0}>
       <svg
         width={layout.width + 2}
         height={layout.height}

@@ -20,11 +20,11 @@ export interface Placed extends GraphNode {
   rank: number;
 }
 
-export const nodeWidth = 178;
+export const nodeWidth = 172;
 export const nodeHeight = 26;
-const gapX = 76;
+const gaps = { least: 34, most: 110 };
 const gapY = 8;
-export const headRoom = 28;
+export const headRoom = 4;
 
 /** How many steps a node is from the events, by the longest way. */
 export function ranks(nodes: GraphNode[], edges: GraphEdge[]): Map<string, number> {
@@ -51,8 +51,8 @@ export interface Layout {
   height: number;
 }
 
-/** Columns by rank; in each the nodes stand near what they read, so that few edges cross. */
-export function layOut(nodes: GraphNode[], edges: GraphEdge[]): Layout {
+/** Columns by rank, spread over the room there is; in each the nodes stand near what they read, so that few edges cross. */
+export function layOut(nodes: GraphNode[], edges: GraphEdge[], room: number): Layout {
   const linked = new Set(edges.flatMap((edge) => [edge.from, edge.to]));
   const shown = nodes.filter((node) => linked.has(node.id) || node.kind !== 'event');
   const rank = ranks(shown, edges);
@@ -87,15 +87,17 @@ export function layOut(nodes: GraphNode[], edges: GraphEdge[]): Layout {
       settle(column);
     }
   }
+  const free = (room - columns.length * nodeWidth) / Math.max(1, columns.length - 1);
+  const gapX = Math.min(gaps.most, Math.max(gaps.least, Math.floor(free)));
   const most = Math.max(1, ...columns.map((column) => column.length));
   const height = headRoom + most * (nodeHeight + gapY);
   const placed = columns.flatMap((column, own) => {
-    const room = (height - headRoom) / column.length;
+    const each = (height - headRoom) / column.length;
     return column.map((node, index): Placed => ({
       ...node,
       rank: own,
       x: own * (nodeWidth + gapX),
-      y: headRoom + room * (index + 0.5) - nodeHeight / 2,
+      y: headRoom + each * (index + 0.5) - nodeHeight / 2,
     }));
   });
   return { nodes: placed, width: columns.length * (nodeWidth + gapX) - gapX, height };
