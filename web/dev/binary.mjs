@@ -1,7 +1,8 @@
 // The data of the fixture server: asked of a real binary over a real data folder, never made up.
 
 import { execFile } from 'node:child_process';
-import { readFileSync, readdirSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -19,24 +20,39 @@ async function questlake(...args) {
 }
 
 const tables = new Map();
+const kept = new URL('./fixtures/', import.meta.url);
+
+/** Changes with the data, so that answers that were kept are those of the data as it is. */
+const state = () => {
+  const file = join(data, 'warehouse.db');
+  return existsSync(file) ? statSync(file).mtimeMs : 0;
+};
+
+/** Output of the binary, kept in a file: to start it anew for each question takes its time. */
+async function remembered(args) {
+  const slot = createHash('sha256').update(JSON.stringify([binary, data, project, state(), args]));
+  const file = new URL(`${slot.digest('hex').slice(0, 24)}.json`, kept);
+  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8'));
+  const text = await questlake(...args);
+  const value = JSON.parse(text);
+  mkdirSync(kept, { recursive: true });
+  writeFileSync(file, text);
+  return value;
+}
 
 /** Rows of a query; what does not change in a test run is asked once. */
 export function query(sql, parameters = {}) {
   const given = Object.entries(parameters).flatMap(([name, value]) => ['-p', `${name}=${value}`]);
   const slot = JSON.stringify([sql, given]);
   if (!tables.has(slot)) {
-    const answer = questlake('query', sql, ...given, '--format', 'json').then((text) => {
-      // Decimals keep their digits in the real API; here their last ones do not matter.
-      const rows = JSON.parse(text);
-      return rows;
-    });
+    const answer = remembered(['query', sql, ...given, '--format', 'json']);
     answer.catch(() => tables.delete(slot));
     tables.set(slot, answer);
   }
   return tables.get(slot);
 }
 
-export const json = async (...args) => JSON.parse(await questlake(...args, '--format', 'json'));
+export const json = (...args) => remembered([...args, '--format', 'json']);
 
 const typeOf = (name) => {
   const type = name.toLowerCase();

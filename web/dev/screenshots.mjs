@@ -14,7 +14,8 @@ const pages = {
   experiments: '/experiments',
   stability: '/stability',
   live: '/live',
-  explore: '/explore?sql=SELECT+date%2C+platform%2C+dau%0AFROM+star.mart_daily_kpi%0AWHERE+country+%3D+%27all%27+AND+platform+%3C%3E+%27all%27%0AORDER+BY+date%2C+platform',
+  explore:
+    '/explore?sql=SELECT+date%2C+platform%2C+dau%0AFROM+star.mart_daily_kpi%0AWHERE+country+%3D+%27all%27+AND+platform+%3C%3E+%27all%27%0AORDER+BY+date%2C+platform',
   saved: '/explore?query=whales',
   pipeline: '/pipeline',
   marts: '/marts',
@@ -24,19 +25,40 @@ const sizes = { wide: { width: 1440, height: 900 }, phone: { width: 390, height:
 const themes = (process.env.THEMES ?? 'light,dark').split(',');
 const wanted = (process.env.SIZES ?? 'wide,phone').split(',');
 
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] });
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--no-sandbox'],
+});
 for (const size of wanted) {
   for (const theme of themes) {
-    const context = await browser.newContext({ viewport: sizes[size], colorScheme: theme, locale: 'en-US' });
+    const context = await browser.newContext({
+      viewport: sizes[size],
+      colorScheme: theme,
+      locale: 'en-US',
+    });
     const page = await context.newPage();
-    page.on('console', (message) => message.type() === 'error' && console.log(`${theme} ${size}: ${message.text()}`));
+    page.on(
+      'console',
+      (message) => message.type() === 'error' && console.log(`${theme} ${size}: ${message.text()}`),
+    );
     page.on('pageerror', (error) => console.log(`${theme} ${size}: ${error.stack}`));
     for (const [name, path] of Object.entries(pages)) {
       if (only.length > 0 && !only.includes(name)) continue;
       await page.goto(base + path);
-      await page.waitForFunction(() => document.querySelector('h1') && !document.querySelector('.skeleton, .tile-skeleton, .page-wait'), null, { timeout: 30_000 }).catch(() => console.log(`${name}: still loading`));
+      await page
+        .waitForFunction(
+          () =>
+            document.querySelector('h1') &&
+            !document.querySelector('.skeleton, .tile-skeleton, .page-wait'),
+          null,
+          { timeout: 30_000 },
+        )
+        .catch(() => console.log(`${name}: still loading`));
       await page.waitForTimeout(name === 'live' ? 4000 : 250);
-      await page.screenshot({ path: `${prefix}-${name}-${theme}-${size}.png`, fullPage: process.env.FULL !== '0' });
+      await page.screenshot({
+        path: `${prefix}-${name}-${theme}-${size}.png`,
+        fullPage: process.env.FULL !== '0',
+      });
     }
     await context.close();
   }

@@ -61,9 +61,16 @@ test('definitions show on hover and focus, and go with Escape', async ({ page })
 
 test('retention of day 1 is that of all cohorts together', async ({ page }) => {
   await open(page, '/retention?range=all');
-  const cells = (await rows(page, '/marts/mart_retention?limit=50000')).filter((row) => row.day_n === 1);
-  const sum = (column: string): number => cells.reduce((total, row) => total + Number(row[column]), 0);
-  const share = new Intl.NumberFormat('en-US', { style: 'percent', minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  const cells = (await rows(page, '/marts/mart_retention?limit=50000')).filter(
+    (row) => row.day_n === 1,
+  );
+  const sum = (column: string): number =>
+    cells.reduce((total, row) => total + Number(row[column]), 0);
+  const share = new Intl.NumberFormat('en-US', {
+    style: 'percent',
+    minimumFractionDigits: 1,
+    maximumFractionDigits: 1,
+  });
   await expect(page.locator('[data-figure=d1] .tile-value')).toHaveText(
     share.format(sum('active_players') / sum('cohort_size')),
   );

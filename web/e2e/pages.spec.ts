@@ -87,7 +87,11 @@ test.describe('an API that refuses', () => {
   test('a failing mart fails alone, and can be asked for again', async ({ page }) => {
     let broken = true;
     await page.route('**/api/v1/marts/mart_player_state**', async (route) => {
-      if (broken) await route.fulfill({ status: 503, json: { title: 'Not there', detail: 'It is away', status: 503 } });
+      if (broken)
+        await route.fulfill({
+          status: 503,
+          json: { title: 'Not there', detail: 'It is away', status: 503 },
+        });
       else await route.continue();
     });
     await page.goto('/retention');

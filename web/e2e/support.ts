@@ -52,7 +52,10 @@ interface Answer {
 }
 
 /** Rows of the API, asked beside the page. */
-export async function rows(page: Page, path: string): Promise<Record<string, string | number | boolean | null>[]> {
+export async function rows(
+  page: Page,
+  path: string,
+): Promise<Record<string, string | number | boolean | null>[]> {
   const response = await page.request.get(`/api/v1${path}`);
   expect(response.ok(), path).toBe(true);
   const answer = (await response.json()) as Answer;

@@ -61,7 +61,9 @@ test('a player is found by name, and has a profile and a timeline', async ({ pag
   await page.getByRole('searchbox').fill(id);
   await page.getByRole('link', { name: id }).click();
   await settled(page);
-  await expect(page.getByRole('heading', { name: String(player?.display_name ?? id) })).toBeVisible();
+  await expect(
+    page.getByRole('heading', { name: String(player?.display_name ?? id) }),
+  ).toBeVisible();
   await expect(page.locator('.timeline .event').first()).toBeVisible();
 });
 

@@ -31,7 +31,9 @@ names.forEach(pack);
 
 // The first page: what index.html names, and what these chunks import statically.
 const first = new Set(['index.html']);
-for (const [, name] of read('index.html').toString().matchAll(/(?:src|href)="\/([^"]+)"/g)) {
+for (const [, name] of read('index.html')
+  .toString()
+  .matchAll(/(?:src|href)="\/([^"]+)"/g)) {
   first.add(name);
 }
 for (const name of first) {

@@ -86,7 +86,8 @@ function comparable(measures: Column[]): string[] {
 export function inferSpec(columns: Column[], key: string[] = []): ChartSpec {
   const inKey = new Set(key);
   // `level` beside the key `level_id` says which one it is, and measures nothing.
-  const names = (column: Column): boolean => columns.some((other) => other.name === `${column.name}_id`);
+  const names = (column: Column): boolean =>
+    columns.some((other) => other.name === `${column.name}_id`);
   const measures = columns.filter(
     (column) =>
       isNumeric(column) && !inKey.has(column.name) && column.role !== 'key' && !names(column),

@@ -11,7 +11,7 @@ interface Props {
   label: string;
   columns: Pick<Column, 'name' | 'type' | 'description'>[];
   rows: Cells[];
-  /** Names of columns as they are, as a reader of SQL results wants them. */
+  /** Names and times as they are, as a reader of SQL results wants them. */
   rawNames?: boolean;
   pageSize?: number;
   /** Draws a cell in its own way; `undefined` leaves it to the table. */
@@ -86,8 +86,14 @@ export function DataTable(props: Props): React.JSX.Element {
               // Rows have no identity of their own, and the place is all that matters here.
               <tr key={current * pageSize + line}>
                 {columns.map((column, index) => (
-                  <td key={column.name} className={right[index] ? 'right' : isTime(column) ? 'time' : undefined}>
-                    {props.render?.(row, column.name, row[index]) ?? formatCell(row[index], column)}
+                  <td
+                    key={column.name}
+                    className={right[index] ? 'right' : isTime(column) ? 'time' : undefined}
+                  >
+                    {props.render?.(row, column.name, row[index]) ??
+                      (props.rawNames === true && isTime(column)
+                        ? textOf(row[index])
+                        : formatCell(row[index], column))}
                   </td>
                 ))}
               </tr>

@@ -131,7 +131,11 @@ export function FilterBar({ filters }: { filters: FilterState }): React.JSX.Elem
 }
 
 /** When the events came in that the figures are made of. */
-export function DataThrough({ through }: { through: string | null | undefined }): React.JSX.Element {
+export function DataThrough({
+  through,
+}: {
+  through: string | null | undefined;
+}): React.JSX.Element {
   return (
     <p className="through" title="All events that had come in by then are in the figures">
       {through ? (

@@ -1,6 +1,6 @@
 import { useId } from 'react';
 import { Sparkline } from '../charts/sparkline';
-import { decimal, percent } from '../format/number';
+import { percent, points as inPoints } from '../format/number';
 import { Definition } from './definition';
 import { Icon } from './icons';
 
@@ -35,7 +35,7 @@ function Change({ change, text, inverse, points }: Comparison): React.JSX.Elemen
       <b className={flat ? undefined : good ? 'good' : 'bad'}>
         {!flat && <Icon name={change > 0 ? 'up' : 'down'} size={13} />}
         <span className="visually-hidden">{flat ? '' : change > 0 ? 'up ' : 'down '}</span>
-        {points === true ? `${decimal(Math.abs(change) * 100)} pts` : percent(Math.abs(change))}
+        {points === true ? `${inPoints(Math.abs(change) * 100)} pts` : percent(Math.abs(change))}
       </b>{' '}
       {text}
     </span>

@@ -33,6 +33,9 @@ export const compact = (value: number): string =>
 export const percent = (share: number, digits = 1): string =>
   format(share, { style: 'percent', minimumFractionDigits: digits, maximumFractionDigits: digits });
 
+export const points = (value: number): string =>
+  format(value, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+
 export function money(value: number, currency = 'USD'): string {
   const size = Math.abs(value);
   const digits = size > 0 && size < 0.1 ? 4 : 2;

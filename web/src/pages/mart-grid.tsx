@@ -30,7 +30,9 @@ function only(table: Table, names: string[], values: string[]): Table {
   const places = names.map((name) => table.columns.findIndex((column) => column.name === name));
   return {
     ...table,
-    rows: table.rows.filter((row) => places.every((at, index) => textOf(row[at]) === values[index])),
+    rows: table.rows.filter((row) =>
+      places.every((at, index) => textOf(row[at]) === values[index]),
+    ),
   };
 }
 
@@ -95,9 +97,7 @@ export function MartCard({
         </select>
       ))}
     >
-      {drawn !== undefined && (
-        <AutoChart label={title} table={drawn} spec={spec} height={height} />
-      )}
+      {drawn !== undefined && <AutoChart label={title} table={drawn} spec={spec} height={height} />}
     </Card>
   );
 }

@@ -57,7 +57,12 @@ function Figures({ daily, before }: { daily: MartRows; before: MartRows }): Reac
           const value = numberOf(today?.[column]);
           const past = numberOf(then?.[column]);
           const share = unitOf(described) === 'percent';
-          const change = value === null || past === null || past === 0 ? null : share ? value - past : value / past - 1;
+          const change =
+            value === null || past === null || past === 0
+              ? null
+              : share
+                ? value - past
+                : value / past - 1;
           return (
             <Tile
               key={column}
@@ -157,7 +162,7 @@ function Game(): React.JSX.Element {
           subtitle={
             stickiness === null
               ? 'By day, week and month'
-              : `By day, week and month; ${percent(stickiness, 0)} of a month’s players come on a given day`
+              : `By day, week and month; ${percent(stickiness, 0)} of a month’s come on a day`
           }
           source={daily}
           data={chart(['dau', 'wau', 'mau'])}

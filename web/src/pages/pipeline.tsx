@@ -186,8 +186,7 @@ function Runs(): React.JSX.Element {
           run.finished_at,
         ])}
         render={(_, column, cell) => {
-          if (column === 'took')
-            return typeof cell === 'number' ? duration(cell) : undefined;
+          if (column === 'took') return typeof cell === 'number' ? duration(cell) : undefined;
           if (column !== 'state') return undefined;
           const text = String(cell);
           return text === 'loaded' ? (

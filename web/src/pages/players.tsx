@@ -65,9 +65,7 @@ function Search(): React.JSX.Element {
                 const at = answer.data?.columns.findIndex((each) => each.name === 'player_id') ?? 0;
                 const id = textOf(row[at]);
                 return cell === null ? undefined : (
-                  <Link href={hrefOf('/players', search, { id })}>
-                    {textOf(cell)}
-                  </Link>
+                  <Link href={hrefOf('/players', search, { id })}>{textOf(cell)}</Link>
                 );
               }}
             />

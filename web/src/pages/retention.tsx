@@ -139,7 +139,13 @@ export default function Retention(): React.JSX.Element {
             definition={source.description('retention')}
             loading={source.loading}
             value={exact.values[day] == null ? missing : percent(exact.values[day])}
-            comparison={{ change: null, text: (exact.players[day] ?? 0) === 0 ? 'no cohort is that old yet' : `of ${integer(exact.players[day] ?? 0)} players` }}
+            comparison={{
+              change: null,
+              text:
+                (exact.players[day] ?? 0) === 0
+                  ? 'no cohort is that old yet'
+                  : `of ${integer(exact.players[day] ?? 0)} players`,
+            }}
           />
         ))}
       </div>

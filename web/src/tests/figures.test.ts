@@ -107,7 +107,17 @@ it('cells become numbers without a guess', () => {
   expect(numberOf('')).toBeNull();
   expect(numberOf('twelve')).toBeNull();
   expect(numberOf(null)).toBeNull();
-  expect(weightedMean([{ v: 1, w: 1 }, { v: 4, w: 2 }, { v: null, w: 9 }], 'v', 'w')).toBe(3);
+  expect(
+    weightedMean(
+      [
+        { v: 1, w: 1 },
+        { v: 4, w: 2 },
+        { v: null, w: 9 },
+      ],
+      'v',
+      'w',
+    ),
+  ).toBe(3);
   expect(rowsOf({ columns, rows: [['2026-01-01', 'ios', 1]] })[0]).toEqual({
     date: '2026-01-01',
     platform: 'ios',
@@ -124,7 +134,9 @@ it('shades bring out small shares', () => {
 
 describe('events of a stream', () => {
   it('are taken whole, also when they come in parts', () => {
-    const first = takeEvents('event: counters\r\ndata: {"landed":1}\r\n\r\n: nothing\n\ndata: {"la');
+    const first = takeEvents(
+      'event: counters\r\ndata: {"landed":1}\r\n\r\n: nothing\n\ndata: {"la',
+    );
     expect(first.events).toEqual(['{"landed":1}']);
     expect(takeEvents(`${first.rest}nded":2}\n\n`).events).toEqual(['{"landed":2}']);
   });

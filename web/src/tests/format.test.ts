@@ -50,5 +50,13 @@ it('days are days of UTC wherever the reader is', () => {
 });
 
 it('CSV keeps NULL and an empty text apart, and quotes what needs it', () => {
-  expect(csv(['a', 'b'], [[null, ''], ['x,y', 'say "hi"']])).toBe('a,b\r\n,""\r\n"x,y","say ""hi"""\r\n');
+  expect(
+    csv(
+      ['a', 'b'],
+      [
+        [null, ''],
+        ['x,y', 'say "hi"'],
+      ],
+    ),
+  ).toBe('a,b\r\n,""\r\n"x,y","say ""hi"""\r\n');
 });

@@ -19,7 +19,9 @@ describe('chart headers', () => {
   it('are read as text and as parts', () => {
     const expected = { kind: 'line', x: 'date', y: ['dau', 'wau'], value: null, series: null };
     expect(parseSpec('line x=date y=dau,wau')).toEqual(expected);
-    expect(parseSpec({ kind: 'line', x: 'date', y: ['dau', 'wau'], value: null })).toEqual(expected);
+    expect(parseSpec({ kind: 'line', x: 'date', y: ['dau', 'wau'], value: null })).toEqual(
+      expected,
+    );
   });
 
   it('that name no known kind are none', () => {
@@ -40,7 +42,11 @@ describe('chart headers', () => {
 
 describe('without a header', () => {
   it('a day makes lines of counts', () => {
-    expect(inferSpec(daily, ['date', 'platform'])).toMatchObject({ kind: 'line', x: 'date', y: ['dau'] });
+    expect(inferSpec(daily, ['date', 'platform'])).toMatchObject({
+      kind: 'line',
+      x: 'date',
+      y: ['dau'],
+    });
   });
 
   it('a day and a number of the key make a heat map of the share', () => {
@@ -72,7 +78,11 @@ describe('without a header', () => {
 });
 
 it('key columns that a chart does not show are left open, cuts and days are not', () => {
-  const columns: Column[] = [...daily, { name: 'currency', type: 'text' }, { name: 'reason', type: 'text' }];
+  const columns: Column[] = [
+    ...daily,
+    { name: 'currency', type: 'text' },
+    { name: 'reason', type: 'text' },
+  ];
   const key = ['date', 'platform', 'currency', 'reason'];
   expect(openKeys(inferSpec(columns, key), columns, key)).toEqual(['reason']);
 });

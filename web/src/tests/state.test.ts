@@ -16,7 +16,12 @@ const read = (search: string) => readChoice(new URLSearchParams(search), known);
 
 describe('filters of the address', () => {
   it('begin with the last 28 days of the data', () => {
-    expect(read('')).toMatchObject({ preset: '28d', from: '2026-01-03', to: '2026-01-30', platform: 'all' });
+    expect(read('')).toMatchObject({
+      preset: '28d',
+      from: '2026-01-03',
+      to: '2026-01-30',
+      platform: 'all',
+    });
   });
 
   it('do not go before the first day', () => {
@@ -50,7 +55,11 @@ it('a day is over once events of a later one have come in', () => {
 
 it('days are counted in UTC', () => {
   expect(addDays('2026-02-28', 1)).toBe('2026-03-01');
-  expect(daysBetween('2025-12-31', '2026-01-02')).toEqual(['2025-12-31', '2026-01-01', '2026-01-02']);
+  expect(daysBetween('2025-12-31', '2026-01-02')).toEqual([
+    '2025-12-31',
+    '2026-01-01',
+    '2026-01-02',
+  ]);
   expect(weekOf('2026-01-30')).toBe('2026-01-26');
   expect(weekOf('2026-01-26')).toBe('2026-01-26');
   expect(isDay('2026-13-01')).toBe(false);
