@@ -37,9 +37,10 @@ dashboard:
 web-lint: ## check types, lint and format of the dashboard
 	@scripts/web.sh lint
 
-web-test: web ## test the dashboard: units, and every page in a browser (DASHBOARD_URL=… of a server)
+web-test: tools web ## test the dashboard: units, and every page in a browser over the demo's data
 	@scripts/web.sh test
-	@scripts/web.sh e2e
+	$(CARGO) build --release $(CARGO_FLAGS) -p questlake
+	@scripts/dashboard-tests.sh "$${CARGO_TARGET_DIR:-target}/release/questlake"
 
 demo: tools dashboard ## simulate a game, load it and serve its figures (DEMO_ARGS=…)
 	$(CARGO) run --release $(CARGO_FLAGS) -p questlake -- demo $(DEMO_ARGS)

@@ -1,8 +1,8 @@
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
 
-// The API that `npm run dev` talks to: a running `questlake serve`, or the fixture server of dev/.
-const api = process.env.QUESTLAKE_URL ?? 'http://127.0.0.1:8090';
+// The API that `npm run dev` talks to: a running `questlake serve`, or the server of dev/.
+const api = process.env.QUESTLAKE_URL ?? 'http://127.0.0.1:8080';
 
 export default defineConfig({
   plugins: [react()],

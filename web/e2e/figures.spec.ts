@@ -18,7 +18,7 @@ test('filters change the figures and stand in the address, on all pages', async 
   const { last_day: last } = await days(page);
   const [ios] = await rows(page, `/marts/mart_daily_kpi?from=${last}&to=${last}&platform=ios`);
   await open(page, '/');
-  await page.getByLabel('Platform').selectOption('ios');
+  await page.getByRole('combobox', { name: 'Platform', exact: true }).selectOption('ios');
   await page.getByRole('button', { name: '7 days' }).click();
   await settled(page);
   await expect(page).toHaveURL(/platform=ios/);
@@ -26,7 +26,7 @@ test('filters change the figures and stand in the address, on all pages', async 
   await expect(page.locator('[data-figure=dau] .tile-value')).toHaveText(whole(ios?.dau));
   await page.getByRole('link', { name: 'Monetization' }).first().click();
   await expect(page.locator('h1')).toHaveText('Monetization');
-  await expect(page.getByLabel('Platform')).toHaveValue('ios');
+  await expect(page.getByRole('combobox', { name: 'Platform', exact: true })).toHaveValue('ios');
   await page.goBack();
   await expect(page.locator('h1')).toHaveText('Overview');
   await page.getByRole('button', { name: 'Clear' }).click();

@@ -3,7 +3,8 @@
 
 import { useCallback, useEffect, useSyncExternalStore } from 'react';
 import { useStore } from '../state/store';
-import { ApiError, getJson } from './client';
+import { ApiError } from './client';
+import { getWhole } from './whole';
 import { keyPrompt } from './key';
 
 export interface Answer<T> {
@@ -52,7 +53,7 @@ function load(url: string): void {
   const entry = entries.get(url);
   if (entry?.loading === true) return;
   change(url, { loading: true });
-  getJson(url).then(
+  getWhole(url).then(
     (data) => change(url, { data, error: undefined, loading: false, at: Date.now() }),
     (cause: unknown) => {
       const error =

@@ -4,6 +4,7 @@ import type { Cell, Column } from '../api/types';
 import { downloadCsv } from '../format/csv';
 import { labelOf } from '../format/column';
 import { DataTable } from './data-table';
+import { Definition } from './definition';
 import { Icon } from './icons';
 import { Empty, Failure, Skeleton } from './states';
 
@@ -36,9 +37,7 @@ interface Props {
 export function Card(props: Props): React.JSX.Element {
   const { title, height = 240, table, error } = props;
   const heading = useId();
-  const popover = useId();
   const [asTable, setAsTable] = useState(false);
-  const [explained, setExplained] = useState(false);
   const definitions = (props.definitions ?? []).filter((each): each is [string, string] =>
     Boolean(each[1]),
   );
@@ -72,34 +71,17 @@ export function Card(props: Props): React.JSX.Element {
         <div className="card-tools">
           {props.controls}
           {definitions.length > 0 && (
-            <span
-              className="definition"
-              onMouseEnter={() => setExplained(true)}
-              onMouseLeave={() => setExplained(false)}
-              onKeyDown={(event) => {
-                if (event.key === 'Escape') setExplained(false);
-              }}
+            <Definition
+              text={definitions.map(([name, text]) => (
+                <span key={name} className="tip-line">
+                  <b>{name}</b> {text}
+                </span>
+              ))}
             >
-              <button
-                type="button"
-                className="icon-button"
-                aria-label={`What ${title} means`}
-                aria-describedby={popover}
-                aria-expanded={explained}
-                onFocus={() => setExplained(true)}
-                onBlur={() => setExplained(false)}
-                onClick={() => setExplained(true)}
-              >
+              <button type="button" className="icon-button" aria-label={`What ${title} means`}>
                 <Icon name="info" />
               </button>
-              <span role="tooltip" id={popover} className={explained ? 'tip open end' : 'tip end'}>
-                {definitions.map(([name, text]) => (
-                  <span key={name} className="tip-line">
-                    <b>{name}</b> {text}
-                  </span>
-                ))}
-              </span>
-            </span>
+            </Definition>
           )}
           {hasRows && (
             <>

@@ -16,9 +16,11 @@ function Select({ label, value, all, options, name, onChange }: SelectProps): Re
   // A value of the address that nobody knows is shown as it is, rather than as another one.
   const shown = value === '' || options.includes(value) ? options : [value, ...options];
   return (
-    <label className="field">
-      <span className="visually-hidden">{label}</span>
+    <span className="field">
       <select
+        aria-label={label}
+        disabled={shown.length === 0}
+        title={shown.length === 0 ? `Nothing here can be cut by ${label.toLowerCase()}` : undefined}
         value={value}
         className={value === '' ? undefined : 'chosen'}
         onChange={(event) => onChange(event.target.value)}
@@ -30,7 +32,7 @@ function Select({ label, value, all, options, name, onChange }: SelectProps): Re
           </option>
         ))}
       </select>
-    </label>
+    </span>
   );
 }
 

@@ -4,10 +4,12 @@ import type { Table } from '../api/types';
 import { AutoChart } from '../charts/auto-chart';
 import { chartKinds, specFor, type ChartKind, type ChartSpec } from '../charts/spec';
 import { DataTable } from '../components/data-table';
+import { Link } from '../components/link';
 import { Segments } from '../components/segments';
 import { Empty } from '../components/states';
 import { download } from '../format/csv';
 import { duration, integer } from '../format/number';
+import { hrefOf, useLocation } from '../state/location';
 import { ask, type Question } from './question';
 
 const exports = [
@@ -114,6 +116,7 @@ export function Result({ table, question, took, chart }: Props): React.JSX.Eleme
   const [view, setView] = useState<'table' | 'chart'>('table');
   const [spec, setSpec] = useState<ChartSpec>(() => specFor(chart, table.columns));
   useEffect(() => setSpec(specFor(chart, table.columns)), [table, chart]);
+  const { search } = useLocation();
   const name = question.kind === 'saved' ? question.name : 'result';
   const drawable = table.columns.some(isNumeric) && table.rows.length > 0;
   const drawn: ChartSpec = spec.kind === 'table' ? { ...spec, kind: 'bar' } : spec;
@@ -159,7 +162,17 @@ export function Result({ table, question, took, chart }: Props): React.JSX.Eleme
             <AutoChart label="Result" table={table} spec={drawn} height={320} />
           </>
         ) : (
-          <DataTable label="Result" columns={table.columns} rows={table.rows} rawNames />
+          <DataTable
+            label="Result"
+            columns={table.columns}
+            rows={table.rows}
+            rawNames
+            render={(_, column, cell) =>
+              column === 'player_id' && typeof cell === 'string' ? (
+                <Link href={hrefOf('/players', search, { id: cell })}>{cell}</Link>
+              ) : undefined
+            }
+          />
         )}
       </div>
     </section>

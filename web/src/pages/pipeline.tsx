@@ -7,6 +7,7 @@ import { Card } from '../components/card';
 import { DataTable } from '../components/data-table';
 import { Icon } from '../components/icons';
 import { bytes, duration, integer } from '../format/number';
+import { ago, exactTime } from '../format/time';
 import { Graph } from '../pipeline/graph';
 import type { GraphEdge, GraphNode } from '../pipeline/layout';
 import { ModelDetail } from '../pipeline/model-detail';
@@ -186,6 +187,9 @@ function Runs(): React.JSX.Element {
           run.finished_at,
         ])}
         render={(_, column, cell) => {
+          if (column === 'finished_at' && typeof cell === 'string') {
+            return <time dateTime={cell} title={exactTime(cell)}>{ago(cell)}</time>;
+          }
           if (column === 'took') return typeof cell === 'number' ? duration(cell) : undefined;
           if (column !== 'state') return undefined;
           const text = String(cell);

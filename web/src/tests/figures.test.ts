@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { takeEvents } from '../api/live';
+import { getWhole } from '../api/whole';
 import { listOf, numberOf, rowsOf, weightedMean } from '../api/rows';
 import type { Column, Row } from '../api/types';
 import { measures, split, tableOf } from '../charts/data';
@@ -170,4 +171,13 @@ describe('the model graph', () => {
   it('shows what a model is made of and what of it', () => {
     expect([...related('star.fact', edges)].sort()).toEqual(['events.a', 'star.fact', 'star.mart']);
   });
+});
+
+it('pages of a mart are put together', async () => {
+  const pages: Record<string, unknown> = {
+    '/api/v1/marts/m?limit=1': { columns, rows: [['2026-01-01', 'ios', 1]], next_cursor: 'a b' },
+    '/api/v1/marts/m?limit=1&cursor=a%20b': { columns, rows: [['2026-01-02', 'ios', 2]], next_cursor: null },
+  };
+  const whole = await getWhole('/api/v1/marts/m?limit=1', (url) => Promise.resolve(pages[url]));
+  expect(whole).toMatchObject({ rows: [['2026-01-01', 'ios', 1], ['2026-01-02', 'ios', 2]], next_cursor: null });
 });
