@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: setup tools readers web dashboard web-lint web-test demo test lint fmt bench torture help
+.PHONY: setup tools readers web dashboard web-test demo test lint fmt bench torture help
 .PHONY: demo-services services services-down services-status compose-check
 
 CARGO ?= cargo
@@ -34,9 +34,6 @@ web: ## build the dashboard that the binary embeds (needs Node.js)
 dashboard:
 	@scripts/web.sh build --optional
 
-web-lint: ## check types, lint and format of the dashboard
-	@scripts/web.sh lint
-
 web-test: tools web ## test the dashboard: units, and every page in a browser over the demo's data
 	@scripts/web.sh test
 	$(CARGO) build --release $(CARGO_FLAGS) -p questlake
@@ -51,12 +48,14 @@ demo-services: tools dashboard ## the same on PostgreSQL, MongoDB, Kafka, HDFS a
 test: readers ## run all tests and count them; services are started for it
 	scripts/with-services.sh $(CARGO) test --release --workspace --no-fail-fast $(CARGO_FLAGS) \
 		| awk -f scripts/count-tests.awk
+	@scripts/web.sh test --optional
 
 lint: tools ## check format, clippy, documentation and dependencies; warnings are errors
 	$(CARGO) fmt --all --check
 	CARGO="$(CARGO)" scripts/check-deps.sh $(CARGO_FLAGS)
 	$(CARGO) clippy --release --workspace --all-targets $(CARGO_FLAGS) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps $(CARGO_FLAGS)
+	@scripts/web.sh lint --optional
 
 fmt: ## format all code
 	$(CARGO) fmt --all

@@ -2,11 +2,12 @@
 # Builds the dashboard (web/dist), which the binary embeds, or checks it. What is up to date is not
 # done again.
 #
-#   web.sh build             builds it
-#   web.sh build --optional  builds it if Node.js is there; says so and goes on if not
-#   web.sh lint              types, lint and format
-#   web.sh test              unit tests
-#   web.sh e2e [ARGUMENT…]   browser tests; DASHBOARD_URL says where the pages are, CHROMIUM which browser
+#   web.sh build            builds it
+#   web.sh lint             checks types, lint and format
+#   web.sh test             runs the unit tests
+#   web.sh … --optional     the same if Node.js is there; says so and goes on if not
+#   web.sh e2e [ARGUMENT…]  tests in a browser; DASHBOARD_URL says where the pages are, CHROMIUM which
+#                           browser
 set -euo pipefail
 cd "$(dirname "$0")/../web"
 
@@ -49,35 +50,39 @@ is_built() {
             -newer dist/index.html -print -quit)" ]
 }
 
-case "${1:-build}" in
+# Whether to go on: the tools are there, or the work can be left out (status 3).
+prepare() {
+    if check_node; then
+        install
+    elif [ "${1:-}" = --optional ]; then
+        return 3
+    else
+        return 1
+    fi
+}
+
+command=${1:-build}
+[ $# -eq 0 ] || shift
+case "$command" in
     build)
         if is_built; then exit 0; fi
-        if ! check_node; then
-            if [ "${2:-}" != --optional ]; then exit 1; fi
-            echo "The binary is built without the dashboard; all else works." >&2
-            exit 0
-        fi
-        install
-        npm run build
+        what="The binary is built without the dashboard; all else works."
         ;;
-    lint)
-        check_node
-        install
-        npm run lint
-        ;;
-    test)
-        check_node
-        install
-        npm run test
-        ;;
-    e2e)
-        check_node
-        install
-        shift
-        npm run e2e -- "$@"
-        ;;
+    lint | test) what="The dashboard is left out." ;;
+    e2e) what= ;;
     *)
-        sed -n '2,/^set /s/^# \{0,1\}//p' "$0" >&2
+        sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "$0" >&2
         exit 2
         ;;
+esac
+status=0
+prepare "${1:-}" || status=$?
+if [ "$status" = 3 ]; then
+    echo "$what" >&2
+    exit 0
+fi
+[ "$status" = 0 ] || exit "$status"
+case "$command" in
+    e2e) npm run e2e -- "$@" ;;
+    *) npm run "$command" ;;
 esac

@@ -2,7 +2,7 @@ import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
 
 // The API that `npm run dev` talks to: a running `questlake serve`, or the server of dev/.
-const api = process.env.QUESTLAKE_URL ?? 'http://127.0.0.1:8080';
+const api = process.env.DASHBOARD_API ?? 'http://127.0.0.1:8080';
 
 export default defineConfig({
   plugins: [react()],

@@ -18,13 +18,14 @@ interface Props {
   render?: (row: Cells, column: string, cell: Cell | undefined) => React.ReactNode;
 }
 
-function compare(a: Cell | undefined, b: Cell | undefined): number {
+/** Values in the direction asked for; missing ones are last in either. */
+function compare(a: Cell | undefined, b: Cell | undefined, direction: 1 | -1): number {
   if (a === null || a === undefined) return b === null || b === undefined ? 0 : 1;
   if (b === null || b === undefined) return -1;
   const left = numberOf(a);
   const right = numberOf(b);
-  if (left !== null && right !== null) return left - right;
-  return textOf(a).localeCompare(textOf(b));
+  if (left !== null && right !== null) return direction * (left - right);
+  return direction * textOf(a).localeCompare(textOf(b));
 }
 
 /** Rows that can be sorted by any column, a page at a time. */
@@ -36,7 +37,7 @@ export function DataTable(props: Props): React.JSX.Element {
   const sorted = useMemo(() => {
     if (order === null) return rows;
     const direction = order.down ? -1 : 1;
-    return [...rows].sort((a, b) => direction * compare(a[order.column], b[order.column]));
+    return [...rows].sort((a, b) => compare(a[order.column], b[order.column], direction));
   }, [rows, order]);
 
   const pages = Math.max(1, Math.ceil(sorted.length / pageSize));

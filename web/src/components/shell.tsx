@@ -30,7 +30,9 @@ export function Shell(): React.JSX.Element {
   const { path, search } = useLocation();
   const filters = useFilters();
   const { marts } = useMarts();
-  const [open, setOpen] = useState(false);
+  // The page on which the navigation was opened; another one closes it.
+  const [openAt, setOpenAt] = useState<string | null>(null);
+  const open = openAt === path;
   const main = useRef<HTMLElement>(null);
   const first = useRef(true);
 
@@ -47,7 +49,6 @@ export function Shell(): React.JSX.Element {
 
   useEffect(() => {
     document.title = page === undefined ? 'Questlake' : `${page.title} · Questlake`;
-    setOpen(false);
     // A reader who does not see the page change is put at its beginning.
     if (!first.current) main.current?.focus({ preventScroll: true });
     first.current = false;
@@ -56,7 +57,7 @@ export function Shell(): React.JSX.Element {
   useEffect(() => {
     if (!open) return;
     const close = (event: KeyboardEvent): void => {
-      if (event.key === 'Escape') setOpen(false);
+      if (event.key === 'Escape') setOpenAt(null);
     };
     window.addEventListener('keydown', close);
     return () => window.removeEventListener('keydown', close);
@@ -74,7 +75,7 @@ export function Shell(): React.JSX.Element {
           aria-expanded={open}
           aria-controls="navigation"
           aria-label={open ? 'Close navigation' : 'Open navigation'}
-          onClick={() => setOpen(!open)}
+          onClick={() => setOpenAt(open ? null : path)}
         >
           <Icon name={open ? 'close' : 'menu'} size={22} />
         </button>
@@ -114,7 +115,7 @@ export function Shell(): React.JSX.Element {
         <ThemeSwitch />
       </nav>
       {/* Behind the open navigation of a narrow screen; Escape does the same. */}
-      <div className="veil" aria-hidden="true" onClick={() => setOpen(false)} />
+      <div className="veil" aria-hidden="true" onClick={() => setOpenAt(null)} />
       <main id="content" ref={main} tabIndex={-1}>
         <div className="page-head">
           <div className="page-title">

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react';
+import { useState } from 'react';
 import { isNumeric } from '../api/rows';
 import type { Table } from '../api/types';
 import { AutoChart } from '../charts/auto-chart';
@@ -114,8 +114,10 @@ interface Props {
 /** The rows of an answer as a table or a chart, and ways to take them along. */
 export function Result({ table, question, took, chart }: Props): React.JSX.Element {
   const [view, setView] = useState<'table' | 'chart'>('table');
-  const [spec, setSpec] = useState<ChartSpec>(() => specFor(chart, table.columns));
-  useEffect(() => setSpec(specFor(chart, table.columns)), [table, chart]);
+  // A choice of columns lasts as long as the answers have them.
+  const shape = table.columns.map((column) => column.name).join('\n');
+  const [chosen, setChosen] = useState<{ shape: string; spec: ChartSpec } | null>(null);
+  const spec = chosen?.shape === shape ? chosen.spec : specFor(chart, table.columns);
   const { search } = useLocation();
   const name = question.kind === 'saved' ? question.name : 'result';
   const drawable = table.columns.some(isNumeric) && table.rows.length > 0;
@@ -158,7 +160,7 @@ export function Result({ table, question, took, chart }: Props): React.JSX.Eleme
           <Empty height={120}>The query gives no rows.</Empty>
         ) : view === 'chart' && drawable ? (
           <>
-            <ChartOptions table={table} spec={drawn} onChange={setSpec} />
+            <ChartOptions table={table} spec={drawn} onChange={(next) => setChosen({ shape, spec: next })} />
             <AutoChart label="Result" table={table} spec={drawn} height={320} />
           </>
         ) : (

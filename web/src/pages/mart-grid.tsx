@@ -14,8 +14,7 @@ import { useMart } from '../state/marts';
 import { titleOf } from './mart-title';
 
 /** Values of the columns that a chart leaves open, sorted as numbers if they are some. */
-function choicesOf(table: Table | undefined, joined: string): Map<string, string[]> {
-  const names = joined.split('\n').filter((name) => name !== '');
+function choicesOf(table: Table | undefined, names: string[]): Map<string, string[]> {
   return new Map(
     names.map((name) => {
       const at = table?.columns.findIndex((column) => column.name === name) ?? -1;
@@ -48,11 +47,15 @@ export function MartCard({
 }): React.JSX.Element {
   const { search } = useLocation();
   const source = useMart(mart.name);
-  const spec = specFor(mart.chart, mart.columns, mart.key);
-  const open = openKeys(spec, mart.columns, mart.key);
+  const { chart, columns, key } = mart;
+  const spec = useMemo(() => specFor(chart, columns, key), [chart, columns, key]);
+  const open = useMemo(() => openKeys(spec, columns, key), [spec, columns, key]);
   const [picked, setPicked] = useState<Record<string, string>>({});
-  const choices = useMemo(() => choicesOf(source.table, open.join('\n')), [source.table, open]);
-  const values = open.map((name) => picked[name] ?? choices.get(name)?.[0] ?? '');
+  const choices = useMemo(() => choicesOf(source.table, open), [source.table, open]);
+  const values = useMemo(
+    () => open.map((name) => picked[name] ?? choices.get(name)?.[0] ?? ''),
+    [open, picked, choices],
+  );
   const drawn = useMemo(
     () => (source.table === undefined ? undefined : only(source.table, open, values)),
     [source.table, open, values],

@@ -183,7 +183,6 @@ function Timeline({ id }: { id: string }): React.JSX.Element {
     setBusy(false);
   };
 
-  let day = '';
   return (
     <Card
       title="Timeline"
@@ -202,8 +201,8 @@ function Timeline({ id }: { id: string }): React.JSX.Element {
         {events.map((event, index) => {
           const time = textOf(event.event_time);
           const type = textOf(event.event_type);
-          const begins = time.slice(0, 10) !== day;
-          day = time.slice(0, 10);
+          const day = time.slice(0, 10);
+          const begins = textOf(events[index - 1]?.event_time).slice(0, 10) !== day;
           return (
             <li key={textOf(event.event_id) || index}>
               {begins && <h3>{longDay(day)}</h3>}
