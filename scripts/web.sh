@@ -71,7 +71,7 @@ case "$command" in
     lint | test) what="The dashboard is left out." ;;
     e2e) what= ;;
     *)
-        sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "$0" >&2
+        sed -n "2,/^set /{/^set /!s/^# \{0,1\}//p}" ../scripts/web.sh >&2
         exit 2
         ;;
 esac

@@ -145,12 +145,17 @@ export function specFor(header: unknown, columns: Column[], key: string[] = []):
   return whole;
 }
 
-/** Columns of the key that the chart leaves open: each row drawn must have one value of them. */
+/**
+ * Columns of the key that the chart leaves open: each row drawn must have one value of them. A funnel adds up its
+ * cohorts, whose players are different ones, and its numbers say the order of the steps; a number is the latest one.
+ */
 export function openKeys(spec: ChartSpec, columns: Column[], key: string[]): string[] {
   if (spec.kind === 'table') return [];
   const used = new Set([spec.x, spec.series, ...(spec.kind === 'heatmap' ? spec.y : [])]);
   return key.filter((name) => {
     const column = columns.find((each) => each.name === name);
-    return !used.has(name) && !cuts.has(name) && column !== undefined && !isTime(column);
+    if (column === undefined || used.has(name) || cuts.has(name)) return false;
+    if (spec.kind === 'funnel') return column.type === 'text';
+    return spec.kind !== 'number' || !isTime(column);
   });
 }

@@ -19,7 +19,9 @@ function choicesOf(table: Table | undefined, names: string[]): Map<string, strin
     names.map((name) => {
       const at = table?.columns.findIndex((column) => column.name === name) ?? -1;
       const values = [...new Set((table?.rows ?? []).map((row) => textOf(row[at])))];
-      return [name, values.sort((a, b) => Number(a) - Number(b) || a.localeCompare(b))];
+      values.sort((a, b) => Number(a) - Number(b) || a.localeCompare(b));
+      // The latest day is the one that is asked for most.
+      return [name, table?.columns[at]?.type === 'date' ? values.reverse() : values];
     }),
   );
 }
@@ -53,7 +55,7 @@ export function MartCard({
   const [picked, setPicked] = useState<Record<string, string>>({});
   const choices = useMemo(() => choicesOf(source.table, open), [source.table, open]);
   const values = useMemo(
-    () => open.map((name) => picked[name] ?? choices.get(name)?.[0] ?? ''),
+    () => open.map((name) => picked[name] ?? choices.get(name)?.at(0) ?? ''),
     [open, picked, choices],
   );
   const drawn = useMemo(

@@ -86,3 +86,18 @@ it('key columns that a chart does not show are left open, cuts and days are not'
   const key = ['date', 'platform', 'currency', 'reason'];
   expect(openKeys(inferSpec(columns, key), columns, key)).toEqual(['reason']);
 });
+
+it('a day that a chart does not show is left open, but not by a funnel', () => {
+  const columns: Column[] = [
+    { name: 'cohort_date', type: 'date' },
+    { name: 'funnel', type: 'text' },
+    { name: 'step', type: 'integer' },
+    { name: 'step_name', type: 'text' },
+    { name: 'players', type: 'integer' },
+  ];
+  const key = ['funnel', 'cohort_date', 'step'];
+  const bars = specFor('bar x=funnel y=players', columns, key);
+  expect(openKeys(bars, columns, key)).toEqual(['cohort_date', 'step']);
+  const funnel = specFor('funnel x=step_name y=players', columns, key);
+  expect(openKeys(funnel, columns, key)).toEqual(['funnel']);
+});
