@@ -16,9 +16,10 @@ const port = Number(process.env.PORT ?? 8090);
 const dist = new URL('../dist/', import.meta.url).pathname;
 const serveDist = process.argv.includes('--dist');
 const wantedKey = process.env.FIXTURE_KEY ?? '';
+// That of the product. Editing text in the editor makes Chromium write style attributes of its own.
 const policy =
-  "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
-
+  "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+  "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 class Refused extends Error {
   constructor(status, detail, errors = []) {
     super(detail);
