@@ -32,6 +32,11 @@ export default tseslint.config(
   {
     files: ['**/*.{js,mjs}'],
     languageOptions: { globals: globals.node },
+    rules: { 'no-unused-vars': ['error', { varsIgnorePattern: '^_$' }] },
   },
-  { files: ['public/*.js'], languageOptions: { globals: globals.browser } },
+  {
+    // The second has functions that run in the page.
+    files: ['public/*.js', 'dev/screenshots.mjs'],
+    languageOptions: { globals: globals.browser },
+  },
 );

@@ -83,5 +83,7 @@ test('the pipeline adds up, its models open, and quarantine is replayed', async 
   const replayed = page.waitForRequest((request) => request.url().endsWith('/quarantine/replay'));
   await page.getByRole('button', { name: 'Replay', exact: true }).first().click();
   expect((await replayed).postDataJSON()).toHaveProperty('reason');
-  await expect(page.getByRole('status').filter({ hasText: /taken in again, of which/ })).toBeVisible();
+  await expect(
+    page.getByRole('status').filter({ hasText: /taken in again, of which/ }),
+  ).toBeVisible();
 });

@@ -36,6 +36,8 @@ const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>
     });
   });
 
+const isAborted = (signal: AbortSignal): boolean => signal.aborted;
+
 /** Watches the counters until the signal; after a break it connects anew, ever more slowly. */
 export async function watchCounters(
   signal: AbortSignal,
@@ -63,7 +65,8 @@ export async function watchCounters(
       }
       onState(false, 'the server closed the stream');
     } catch (error) {
-      if (signal.aborted) return;
+      // It may have become so while the answer was waited for.
+      if (isAborted(signal)) return;
       onState(false, error instanceof Error ? error.message : String(error));
     }
     await pause(wait, signal);

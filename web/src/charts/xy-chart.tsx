@@ -23,6 +23,7 @@ interface Props {
 }
 
 const textWidth = 6.6;
+const noColumn = { name: 'value', type: 'double' } as const;
 
 /** Lines, areas, bars and points over one x. Arrow keys move from one x to the next. */
 export function XYChart({
@@ -55,7 +56,7 @@ export function XYChart({
   const count = shown.x.values.length;
   const stacked = kind === 'stacked' || kind === 'area';
   const bars = kind === 'bar' || kind === 'stacked';
-  const yColumn = shown.series[0]?.column ?? { name: 'value', type: 'double' as const };
+  const yColumn = shown.series[0]?.column ?? noColumn;
   const drawn = useMemo(() => {
     const [low, high] = extent(shown, stacked, free !== true);
     const most = unitOf(yColumn) === 'percent' ? 1 : undefined;
@@ -201,7 +202,7 @@ export function XYChart({
                 });
               }
               if (pile !== undefined) {
-                const shape = area<[number, number]>()
+                const shape = area()
                   .x((_, index) => x.at(index))
                   .y0(([from]) => y.at(from))
                   .y1(([, to]) => y.at(to));

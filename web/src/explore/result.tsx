@@ -160,7 +160,11 @@ export function Result({ table, question, took, chart }: Props): React.JSX.Eleme
           <Empty height={120}>The query gives no rows.</Empty>
         ) : view === 'chart' && drawable ? (
           <>
-            <ChartOptions table={table} spec={drawn} onChange={(next) => setChosen({ shape, spec: next })} />
+            <ChartOptions
+              table={table}
+              spec={drawn}
+              onChange={(next) => setChosen({ shape, spec: next })}
+            />
             <AutoChart label="Result" table={table} spec={drawn} height={320} />
           </>
         ) : (

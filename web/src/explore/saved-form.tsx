@@ -14,7 +14,7 @@ interface Props {
 function inputOf(type: string): React.InputHTMLAttributes<HTMLInputElement> {
   const name = type.toLowerCase();
   if (/^(date)$/.test(name)) return { type: 'date' };
-  if (/int/.test(name)) return { type: 'number', step: 1 };
+  if (name.includes('int')) return { type: 'number', step: 1 };
   if (/decimal|double|float|numeric/.test(name)) return { type: 'number', step: 'any' };
   return { type: 'text' };
 }

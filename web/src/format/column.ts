@@ -40,7 +40,7 @@ export function unitOf(column: Pick<Column, 'name' | 'type'>): Unit {
   if (type === 'text' || type === 'boolean' || type === 'json') return 'text';
   if (currencyOf(name) !== null || perHead.test(name)) return 'money';
   if (/(^|_)p_value$/.test(name)) return 'p-value';
-  if (/_seconds$/.test(name)) return 'seconds';
+  if (name.endsWith('_seconds')) return 'seconds';
   if (/(_ms|_milliseconds)$/.test(name)) return 'milliseconds';
   if (type === 'double' && shares.test(name)) return 'percent';
   return type === 'integer' ? 'integer' : 'number';

@@ -1,6 +1,6 @@
 import { useMemo, useState } from 'react';
 import { address } from '../api/client';
-import { listOf } from '../api/rows';
+import { listOf, textOf } from '../api/rows';
 import type { Cell, Model, Run } from '../api/types';
 import { useData } from '../api/use-data';
 import { Card } from '../components/card';
@@ -188,11 +188,15 @@ function Runs(): React.JSX.Element {
         ])}
         render={(_, column, cell) => {
           if (column === 'finished_at' && typeof cell === 'string') {
-            return <time dateTime={cell} title={exactTime(cell)}>{ago(cell)}</time>;
+            return (
+              <time dateTime={cell} title={exactTime(cell)}>
+                {ago(cell)}
+              </time>
+            );
           }
           if (column === 'took') return typeof cell === 'number' ? duration(cell) : undefined;
           if (column !== 'state') return undefined;
-          const text = String(cell);
+          const text = textOf(cell);
           return text === 'loaded' ? (
             <span className="good">{text}</span>
           ) : text === 'failed' ? (
@@ -204,9 +208,7 @@ function Runs(): React.JSX.Element {
   );
 }
 
-interface Check {
-  [column: string]: Cell;
-}
+type Check = Record<string, Cell>;
 
 function Checks(): React.JSX.Element {
   const answer = useData<unknown>(address('/checks', { limit: 200 }));
@@ -238,14 +240,14 @@ function Checks(): React.JSX.Element {
           column !== 'state' && column !== 'status' && column !== 'outcome' ? undefined : (
             <span
               className={
-                /pass|ok/i.test(String(cell))
+                /pass|ok/i.test(textOf(cell))
                   ? 'good'
-                  : /fail|error/i.test(String(cell))
+                  : /fail|error/i.test(textOf(cell))
                     ? 'bad'
                     : undefined
               }
             >
-              {String(cell)}
+              {textOf(cell)}
             </span>
           )
         }

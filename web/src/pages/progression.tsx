@@ -63,7 +63,7 @@ function Funnels(): React.JSX.Element {
     chosen !== null && funnels.has(chosen)
       ? chosen
       : (names.find((each) => each === 'onboarding') ?? names[0] ?? '');
-  const rows = useMemo(() => funnels.get(name) ?? [], [funnels, name]);
+  const rows = useMemo(() => source.rows.filter((row) => row.funnel === name), [source.rows, name]);
   const steps = useMemo(() => stepsOf(rows), [rows]);
   const data = useMemo(() => completion(rows), [rows]);
   return (

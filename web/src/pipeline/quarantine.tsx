@@ -1,5 +1,6 @@
 import { useState } from 'react';
 import { address, ApiError, postJson } from '../api/client';
+import { textOf } from '../api/rows';
 import type { Cell } from '../api/types';
 import { invalidate, useData } from '../api/use-data';
 import { Card } from '../components/card';
@@ -118,7 +119,7 @@ export function Quarantine(): React.JSX.Element {
           null,
         ])}
         render={(row, column) => {
-          const name = String(row[0]);
+          const name = textOf(row[0]);
           if (column === 'reason') return <b>{labelOf(name)}</b>;
           if (column !== 'actions') return undefined;
           return (

@@ -50,7 +50,9 @@ describe('a card', () => {
   });
 
   it('has its definition at hand', () => {
-    render(<Card title="Sessions" definitions={[['Sessions', 'Whose first event falls on the day.']]} />);
+    render(
+      <Card title="Sessions" definitions={[['Sessions', 'Whose first event falls on the day.']]} />,
+    );
     const button = screen.getByRole('button', { name: 'What Sessions means' });
     const tip = screen.getByRole('tooltip', { hidden: true });
     expect(button.getAttribute('aria-describedby')).toBe(tip.id);
@@ -63,7 +65,10 @@ describe('a card', () => {
 
 describe('a table', () => {
   const first = (): (string | null)[] =>
-    screen.getAllByRole('row').slice(1).map((row) => row.firstElementChild?.textContent ?? null);
+    screen
+      .getAllByRole('row')
+      .slice(1)
+      .map((row) => row.firstElementChild?.textContent ?? null);
 
   it('is sorted by a click: numbers downwards first, missing ones last', () => {
     render(<DataTable label="Platforms" columns={table.columns} rows={table.rows} />);

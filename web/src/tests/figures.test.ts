@@ -176,8 +176,18 @@ describe('the model graph', () => {
 it('pages of a mart are put together', async () => {
   const pages: Record<string, unknown> = {
     '/api/v1/marts/m?limit=1': { columns, rows: [['2026-01-01', 'ios', 1]], next_cursor: 'a b' },
-    '/api/v1/marts/m?limit=1&cursor=a%20b': { columns, rows: [['2026-01-02', 'ios', 2]], next_cursor: null },
+    '/api/v1/marts/m?limit=1&cursor=a%20b': {
+      columns,
+      rows: [['2026-01-02', 'ios', 2]],
+      next_cursor: null,
+    },
   };
   const whole = await getWhole('/api/v1/marts/m?limit=1', (url) => Promise.resolve(pages[url]));
-  expect(whole).toMatchObject({ rows: [['2026-01-01', 'ios', 1], ['2026-01-02', 'ios', 2]], next_cursor: null });
+  expect(whole).toMatchObject({
+    rows: [
+      ['2026-01-01', 'ios', 1],
+      ['2026-01-02', 'ios', 2],
+    ],
+    next_cursor: null,
+  });
 });
