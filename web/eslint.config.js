@@ -32,7 +32,7 @@ export default tseslint.config(
   {
     files: ['**/*.{js,mjs}'],
     languageOptions: { globals: globals.node },
-    rules: { 'no-unused-vars': ['error', { varsIgnorePattern: '^_$' }] },
+    rules: { 'no-unused-vars': ['error', { ignoreRestSiblings: true, argsIgnorePattern: '^_$' }] },
   },
   {
     // The second has functions that run in the page.

@@ -63,9 +63,9 @@ function Funnels(): React.JSX.Element {
     chosen !== null && funnels.has(chosen)
       ? chosen
       : (names.find((each) => each === 'onboarding') ?? names[0] ?? '');
-  const rows = useMemo(() => source.rows.filter((row) => row.funnel === name), [source.rows, name]);
-  const steps = useMemo(() => stepsOf(rows), [rows]);
-  const data = useMemo(() => completion(rows), [rows]);
+  const rows = source.rows.filter((row) => row.funnel === name);
+  const steps = stepsOf(rows);
+  const data = completion(rows);
   return (
     <>
       <Card
