@@ -45,10 +45,8 @@ demo: tools dashboard ## simulate a game, load it and serve its figures (DEMO_AR
 demo-services: tools dashboard ## the same on PostgreSQL, MongoDB, Kafka, HDFS and Redis of this machine
 	CARGO="$(CARGO)" CARGO_FLAGS="$(CARGO_FLAGS)" scripts/demo-services.sh $(DEMO_ARGS)
 
-test: readers ## run all tests and count them; services are started for it
-	scripts/with-services.sh $(CARGO) test --release --workspace --no-fail-fast $(CARGO_FLAGS) \
-		| awk -f scripts/count-tests.awk
-	@scripts/web.sh test --optional
+test: readers web ## run all tests and count them; services are started for it
+	CARGO="$(CARGO)" scripts/run-tests.sh $(CARGO_FLAGS)
 
 lint: tools ## check format, clippy, documentation and dependencies; warnings are errors
 	$(CARGO) fmt --all --check

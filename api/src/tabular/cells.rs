@@ -181,7 +181,7 @@ mod tests {
         let numbers = Int64Array::from(vec![i64::MIN]);
         assert_eq!(written(Arc::new(numbers)), ["-9223372036854775808"]);
         let doubles = Float64Array::from(vec![Some(0.1), Some(f64::NAN), None, Some(1e300)]);
-        assert_eq!(written(Arc::new(doubles)), ["0.1", "null", "null", "1e300"]);
+        assert_eq!(written(Arc::new(doubles)), ["0.1", "null", "null", "1e+300"]);
         let decimals = Decimal128Array::from(vec![Some(-12_345), None])
             .with_precision_and_scale(10, 2)
             .unwrap();
