@@ -27,6 +27,7 @@ use bytes::{Bytes, BytesMut};
 use questlake_engine::settings::ByteSize;
 use questlake_engine::stores::cache::Cache;
 use tokio::sync::{Semaphore, oneshot, watch};
+use tracing::Instrument;
 
 use crate::problem::Problem;
 use computation::{Collected, Computation};
@@ -164,7 +165,7 @@ impl Answers {
                     tell,
                     give: Some(give),
                 };
-                tokio::spawn(lead.run(compute));
+                tokio::spawn(lead.run(compute).in_current_span());
                 match given.await {
                     Ok(result) => result,
                     Err(_) => Err(Problem::unavailable("the computation ended abnormally")),

@@ -8,9 +8,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, he
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use tracing::Instrument;
+
 use crate::access::Needs;
 use crate::api::Api;
 use crate::problem::{Kind, Problem};
+use crate::trace;
 
 /// How long a browser may remember which pages may call.
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("600");
@@ -54,10 +57,10 @@ pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
     let instance = request.uri().clone();
     let origin = request.headers().get(header::ORIGIN).cloned();
     let foreign = origin.as_ref().and_then(|origin| api.pages.foreign(origin, request.headers()));
-    let mut response = match enter(&gate, request, next, foreign).await {
-        Ok(response) => response,
-        Err(problem) => problem.into_response(),
-    };
+    let route = path.as_ref().map_or("", |path| path.as_str());
+    let span = trace::request(&request, route);
+    let entered = enter(&gate, request, next, foreign).instrument(span.clone()).await;
+    let mut response = entered.unwrap_or_else(IntoResponse::into_response);
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let allow = response.headers_mut().remove(header::ALLOW);
         response = problem.response(instance.path());
@@ -70,7 +73,7 @@ pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
     if let (Some(Page::Allowed), Some(origin)) = (foreign, origin) {
         allow(headers, origin);
     }
-    let route = path.as_ref().map_or("", |path| path.as_str());
+    trace::answered(&span, response.status());
     api.metrics.answered(&method, route, response.status(), started.elapsed());
     response
 }

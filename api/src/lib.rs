@@ -35,6 +35,7 @@ mod routes;
 pub mod server;
 mod tabular;
 mod text;
+mod trace;
 
 pub use access::keys;
 pub use api::{Api, ApiParts, Replay, ReplayError, ReplayReport, ReplayRequest};

@@ -14,6 +14,7 @@ use questlake_ingest::sources::queue::QueueBounds;
 use crate::error::CliError;
 use crate::logging;
 use crate::stop::Stop;
+use crate::telemetry::SpanLayer;
 use crate::terminal::Output;
 use crate::terminal::progress::Bars;
 
@@ -27,9 +28,13 @@ pub(crate) struct App {
 
 impl App {
     /// Starts logging.
-    pub(crate) fn new(settings: Settings, stop: Stop) -> Result<Self, CliError> {
+    pub(crate) fn new(
+        settings: Settings,
+        stop: Stop,
+        spans: Option<SpanLayer>,
+    ) -> Result<Self, CliError> {
         let bars = Bars::stderr();
-        logging::start(&settings.log, &bars)?;
+        logging::start(&settings.log, &bars, spans)?;
         Ok(Self { settings, output: Output::stdout(), bars, stop })
     }
 

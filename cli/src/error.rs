@@ -18,6 +18,7 @@ use questlake_ingest::sources::stdin::PipeError;
 use questlake_ingest::verify::VerifyError;
 
 use crate::logging::LoggingError;
+use crate::telemetry::TelemetryError;
 use crate::terminal::takes_colours;
 
 /// A command that failed.
@@ -31,6 +32,8 @@ pub(crate) enum CliError {
     Settings(#[from] SettingsErrors),
     #[error(transparent)]
     Logging(#[from] LoggingError),
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
     #[error(transparent)]
     Project(#[from] Diagnostics),
     #[error(transparent)]

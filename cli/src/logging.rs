@@ -7,10 +7,12 @@ use std::io::{self, IsTerminal, Write};
 
 use questlake_engine::settings::{LogFormat, LogLevel, LogSettings};
 use tracing::Subscriber;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use crate::telemetry::SpanLayer;
 use crate::terminal::progress::Bars;
 use crate::terminal::takes_colours;
 
@@ -36,16 +38,20 @@ pub(crate) enum LoggingError {
     AlreadyStarted(#[source] tracing::subscriber::SetGlobalDefaultError),
 }
 
-/// Begins to log, without disturbing the progress bars.
+/// Begins to log, without disturbing the progress bars; `spans` go their own way.
 ///
 /// # Errors
 /// The filter in `QUESTLAKE_LOG` cannot be read, or logging has begun before.
-pub(crate) fn start(log: &LogSettings, bars: &Bars) -> Result<(), LoggingError> {
+pub(crate) fn start(
+    log: &LogSettings,
+    bars: &Bars,
+    spans: Option<SpanLayer>,
+) -> Result<(), LoggingError> {
     let given = std::env::var(FILTER_VARIABLE).ok().filter(|filter| !filter.is_empty());
     let filter = filter(log.level, given.as_deref())?;
     let colours = takes_colours(io::stderr().is_terminal());
     let writer = LogWriter { bars: bars.clone() };
-    let subscriber = subscriber(log, filter, colours, writer);
+    let subscriber = subscriber(log, filter, colours, writer, spans);
     tracing::subscriber::set_global_default(subscriber).map_err(LoggingError::AlreadyStarted)
 }
 
@@ -72,19 +78,21 @@ fn subscriber<W>(
     filter: EnvFilter,
     colours: bool,
     writer: W,
+    spans: Option<SpanLayer>,
 ) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    match log.format {
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
+    let lines = fmt::layer().with_writer(writer);
+    let lines = match log.format {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
         LogFormat::Text => {
             // Who says it matters to those who look for a mistake.
             let with_target = matches!(log.level, LogLevel::Debug | LogLevel::Trace);
-            Box::new(builder.compact().with_ansi(colours).with_target(with_target).finish())
+            lines.compact().with_ansi(colours).with_target(with_target).boxed()
         }
-    }
+    };
+    Box::new(Registry::default().with(spans).with(lines.with_filter(filter)))
 }
 
 /// Writes lines to standard error above the progress bars.
@@ -139,7 +147,7 @@ mod tests {
         let writer = lines.clone();
         let log = LogSettings { level, format };
         let filter = filter(level, given).unwrap();
-        let subscriber = subscriber(&log, filter, false, move || writer.clone());
+        let subscriber = subscriber(&log, filter, false, move || writer.clone(), None);
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: "questlake_engine::run", rows = 5, "model loaded");
             tracing::debug!(target: "questlake_engine::run", "plan made");

@@ -8,6 +8,7 @@ mod logging;
 mod results;
 mod settings_args;
 mod stop;
+mod telemetry;
 mod terminal;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use app::App;
 use commands::Command;
 use error::CliError;
 use stop::Stop;
+use telemetry::Telemetry;
 
 /// Turns a game's telemetry into answers.
 ///
@@ -64,8 +66,10 @@ fn run(cli: Cli, flags: Vec<(String, String)>) -> Result<ExitCode, CliError> {
         let _within = runtime.enter();
         Stop::on_signals()?
     };
-    let app = App::new(settings, stop)?;
+    let telemetry = Telemetry::from_environment(runtime.handle())?;
+    let app = App::new(settings, stop, telemetry.layer())?;
     let result = runtime.block_on(cli.command.run(&app));
+    telemetry.end();
     // What still runs in the background ends with the process; commits are atomic.
     runtime.shutdown_background();
     result

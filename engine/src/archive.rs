@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use datafusion::common::DataFusionError;
+use tracing::instrument;
 
 use crate::clock::now_millis;
 use crate::pipeline::{Engine, PipelineError};
@@ -160,6 +161,7 @@ impl Engine {
     /// Moves to the archive what every model has read and is old enough, and prunes what is safely
     /// there. `before` (days since 1970) stands in for the policy's age: all days of a segment that
     /// moves are earlier.
+    #[instrument(target = "span", name = "archive", skip_all)]
     pub async fn archive(
         &self,
         policy: &ArchivePolicy,

@@ -37,6 +37,7 @@ use datafusion::common::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use tracing::instrument;
 
 use crate::catalog::events::{ArchiveSlice, ENVELOPE_TABLE, EventSlice, EventsTable};
 use crate::catalog::runtime::session_config;
@@ -105,6 +106,7 @@ impl Engine {
     ///
     /// # Errors
     /// Mistakes in the text or the parameters. What goes wrong later is told by the stream.
+    #[instrument(target = "span", name = "plan query", skip_all)]
     pub async fn query(
         &self,
         statement: &PreparedStatement,

@@ -24,6 +24,7 @@ use questlake_engine::stores::Stores;
 use questlake_engine::stores::hot::PhysicalKey;
 use questlake_engine::stores::landing::segment::Compression;
 use questlake_engine::stores::ledger::{Claim, ContentMark, Counts};
+use tracing::instrument;
 
 use crate::decode::{DecodeLimits, Decoder, RawRecords, Rejection};
 use crate::error::IngestError;
@@ -116,6 +117,8 @@ impl Ingester {
     }
 
     /// Takes one batch in, from the first step to the last.
+    #[instrument(target = "span", name = "ingest batch", skip_all,
+        fields(records = batch.records.len()))]
     pub async fn ingest(&self, batch: Batch) -> Result<BatchOutcome, IngestError> {
         let ingester = self.clone();
         let prepared = tokio::task::spawn_blocking(move || ingester.prepare(batch))

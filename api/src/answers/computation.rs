@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use futures::stream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
+use tracing::{Instrument, info_span};
 
 use super::{Answers, LARGEST_KEPT, count};
 use crate::problem::Problem;
@@ -71,14 +72,15 @@ impl Computation {
         let answers = Arc::clone(answers);
         let turn = Turn::default();
         let own_turn = Arc::clone(&turn);
-        let work = tokio::spawn(async move {
+        let computing = async move {
             // Never closed.
             set_turn(&own_turn, Arc::clone(&answers.turns).acquire_owned().await.ok());
             count(&answers.counters.computed);
             let result = compute(Parts(sender)).await;
             set_turn(&own_turn, None);
             result
-        });
+        };
+        let work = tokio::spawn(computing.instrument(info_span!(target: "span", "compute")));
         Self { parts, work, turn }
     }
 

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span, instrument};
 
 use super::execute::{Execution, RunTime, execute_model};
 use super::plan::{Action, ModelPlan, RunOptions, Situation, plan_model};
@@ -48,6 +50,21 @@ pub struct ModelReport {
     pub touched: Option<Touched>,
 }
 
+impl ModelReport {
+    fn tell(&self, span: &Span) {
+        span.record("action", self.action.as_str());
+        match &self.state {
+            ModelState::Loaded(outcome) => {
+                span.record("rows", outcome.rows_staged);
+            }
+            ModelState::UpToDate => {}
+            ModelState::Failed(error) | ModelState::Skipped(error) => {
+                span.record("otel.status_description", error.to_string());
+            }
+        }
+    }
+}
+
 /// What a run did.
 #[derive(Debug)]
 pub struct RunReport {
@@ -86,6 +103,7 @@ pub type Observer = Arc<dyn Fn(&ModelReport) + Send + Sync>;
 impl Engine {
     /// Brings the selected models up to date. A model that fails does not keep others from being
     /// loaded, except those that read it.
+    #[instrument(target = "span", name = "etl run", skip_all)]
     pub async fn run(
         &self,
         options: &RunOptions,
@@ -260,21 +278,27 @@ impl Run<'_> {
                 let permits = Arc::clone(&self.permits);
                 let time = self.time;
                 let away = Arc::clone(&self.away);
-                self.tasks.spawn(async move {
+                let work = async move {
                     let _permit = permits.acquire_owned().await;
                     let reads_events = model.strategy.reads_events();
                     if let (true, Some(store)) = (reads_events, away.get()) {
                         let (name, store) = (model.name().to_owned(), store.clone());
                         return not_run(&model, PipelineError::StoreAway { model: name, store });
                     }
-                    let report = run_model(&engine, &model, &options, time).await;
+                    let span = info_span!(target: "span", "model",
+                        otel.name = format!("model {}", model.name()), model = model.name(),
+                        action = Empty, rows = Empty, otel.status_description = Empty);
+                    let report =
+                        run_model(&engine, &model, &options, time).instrument(span.clone()).await;
+                    report.tell(&span);
                     if let (true, ModelState::Failed(error)) = (reads_events, &report.state)
                         && let Some(store) = error.store_away()
                     {
                         away.get_or_init(|| store.to_owned());
                     }
                     report
-                });
+                };
+                self.tasks.spawn(work.in_current_span());
             } else {
                 self.waiting.push(model);
             }
