@@ -19,9 +19,8 @@ use crate::api::Api;
 use crate::marts::{day_column, filters};
 use crate::negotiate::Format;
 use crate::problem::Problem;
-use crate::queries::parameter_kind;
 use crate::routes::{
-    Answer, COLUMNS, CURSOR, FORMAT, LIMIT, ORDER, Parameter, Place, Route, routes,
+    Answer, COLUMNS, CURSOR, FORMAT, LIMIT, ORDER, Parameter, Place, QUERY_LIMIT, Route, routes,
 };
 
 /// Schemas of bodies and answers.
@@ -201,6 +200,10 @@ fn responses(answer: Answer, parameters: &[Parameter], needs: Needs) -> Value {
             responses.insert(status.to_owned(), problem(description));
         }
     }
+    if parameters.iter().any(|parameter| parameter.name == CURSOR.name) {
+        let lost = problem("The cursor is of other rows, another order, or older data");
+        responses.insert("409".to_owned(), lost);
+    }
     if parameters.iter().any(|parameter| parameter.place == Place::Path) {
         responses.insert("404".to_owned(), problem("There is no such thing"));
     }
@@ -223,10 +226,23 @@ fn rows_content() -> Value {
 
 /// The JSON schema of a parameter whose values are of this type.
 fn schema_of(data_type: &DataType) -> Value {
+    let whole = |format: &str, least: i64, most: i64| json!({"type": "integer", "format": format, "minimum": least, "maximum": most});
     match data_type {
         DataType::Boolean => json!({"type": "boolean"}),
-        DataType::Int64 => json!({"type": "integer", "format": "int64"}),
+        DataType::Int16 => whole("int16", i16::MIN.into(), i16::MAX.into()),
+        DataType::Int32 => whole("int32", i32::MIN.into(), i32::MAX.into()),
+        DataType::Int64 => whole("int64", i64::MIN, i64::MAX),
         DataType::Float64 => json!({"type": "number"}),
+        // As digits: a JSON number would be rounded on its way.
+        DataType::Decimal128(precision, scale) => {
+            let before = i16::from(*precision) - i16::from(*scale);
+            let behind = match scale {
+                0 => String::new(),
+                _ => format!(r"(\.\d{{1,{scale}}})?"),
+            };
+            let pattern = format!(r"^-?\d{{1,{}}}{behind}$", before.max(1));
+            json!({"type": "string", "format": "decimal", "pattern": pattern})
+        }
         DataType::Date32 => json!({"type": "string", "format": "date"}),
         DataType::Timestamp(..) => json!({"type": "string", "format": "date-time"}),
         _ => json!({"type": "string"}),
@@ -285,7 +301,7 @@ fn mart_operation(model: &Model) -> Value {
         "description": model.table.comment.clone().unwrap_or_default(),
         "tags": ["marts"],
         "parameters": parameters,
-        "responses": responses(Answer::Rows, &[], Needs::AnyKey),
+        "responses": responses(Answer::Rows, &[CURSOR], Needs::AnyKey),
     })
 }
 
@@ -295,9 +311,6 @@ fn query_operation(query: &SavedQuery) -> Value {
     for declared in &header.parameters {
         let declared = &declared.value;
         let mut schema = schema_of(&declared.parameter_type.arrow_type());
-        if parameter_kind(declared.parameter_type) == "decimal" {
-            schema = json!({"type": "number"});
-        }
         if let Some(default) = &declared.default {
             schema["default"] = match schema["type"].as_str() {
                 Some("string") => json!(default),
@@ -313,7 +326,7 @@ fn query_operation(query: &SavedQuery) -> Value {
         }));
     }
     let is_own = |name: &str| header.parameters.iter().any(|own| own.value.name == name);
-    let further = [FORMAT, LIMIT];
+    let further = [FORMAT, QUERY_LIMIT];
     parameters.extend(further.iter().filter(|further| !is_own(further.name)).map(parameter));
     let mut responses = responses(Answer::Rows, &[], Needs::AnyKey);
     responses["422"] = problem("The query met a limit, or failed on its way");

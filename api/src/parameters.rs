@@ -9,12 +9,17 @@ use crate::problem::{Kind, Mistake, Problem};
 /// More pairs than any request needs.
 const MAX_PAIRS: usize = 500;
 
+/// What a cursor may be.
+const CURSOR: &str = "the next_cursor of an answer to the same request";
+
 /// The parameters that nobody has taken yet, and the mistakes so far.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters {
     left: Vec<(String, String)>,
     known: Vec<String>,
     mistakes: Vec<Mistake>,
+    /// Of the mistakes, those that are only a cursor of other rows.
+    lost_cursors: usize,
 }
 
 impl Parameters {
@@ -81,6 +86,31 @@ impl Parameters {
         }
     }
 
+    /// A cursor: where its page begins, by `read`. One of another question, or of data that is not there
+    /// any more, is no wrong text: asking again without it helps.
+    pub(crate) fn take_cursor<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<(String, T)> {
+        let text = self.take(name)?;
+        if text.is_empty()
+            || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        {
+            self.refuse(name, &text, CURSOR);
+            return None;
+        }
+        let place = read(&text);
+        if place.is_none() {
+            self.lost_cursors += 1;
+            let message = format!(
+                "`{name}` is of other rows, another order, or older data: ask for the first page again"
+            );
+            self.mistake(name, message, Some(CURSOR.to_owned()));
+        }
+        Some((text, place?))
+    }
+
     /// Notes that a value is none that the parameter takes.
     pub(crate) fn refuse(&mut self, name: &str, value: &str, allowed: &str) {
         let message = format!("`{name}` cannot be `{}`: it is {allowed}", shortened(value));
@@ -113,7 +143,11 @@ impl Parameters {
         }
         match self.mistakes.is_empty() {
             true => Ok(()),
-            false => Err(Problem::of_mistakes(Kind::InvalidParameter, self.mistakes)),
+            false => {
+                let is_lost = self.lost_cursors == self.mistakes.len();
+                let kind = if is_lost { Kind::LostCursor } else { Kind::InvalidParameter };
+                Err(Problem::of_mistakes(kind, self.mistakes))
+            }
         }
     }
 }

@@ -23,6 +23,7 @@ const RETRY_SOON: u64 = 1;
 pub(crate) enum Kind {
     InvalidParameter,
     InvalidBody,
+    LostCursor,
     QueryMistake,
     QueryLimit,
     NoKey,
@@ -47,6 +48,9 @@ impl Kind {
             }
             Self::InvalidBody => {
                 (StatusCode::BAD_REQUEST, "invalid-body", "The body is not as it must be")
+            }
+            Self::LostCursor => {
+                (StatusCode::CONFLICT, "lost-cursor", "The cursor belongs to other rows")
             }
             Self::QueryMistake => {
                 (StatusCode::BAD_REQUEST, "query-mistake", "The query has a mistake")

@@ -91,9 +91,16 @@ pub(crate) const LIMIT: Parameter = query(
     r#"{"type":"integer","minimum":1,"maximum":50000}"#,
     "Rows of a page. JSON has 1000 without it, other formats have all",
 );
+pub(crate) const QUERY_LIMIT: Parameter = query(
+    "limit",
+    r#"{"type":"integer","minimum":1,"maximum":1000000000}"#,
+    "Most rows; more than `query.max_rows` there are never",
+);
 pub(crate) const CURSOR: Parameter =
-    query("cursor", r#"{"type":"string"}"#, "The `next_cursor` of the page before");
+    query("cursor", A_CURSOR, "The `next_cursor` of the page before");
+const A_CURSOR: &str = r#"{"type":"string","pattern":"^[A-Za-z0-9_-]+$"}"#;
 const NAME: Parameter = in_path("name", "Name of the file, without `.sql`");
+const A_NUMBER: &str = r#"{"type":"integer","minimum":0,"maximum":9223372036854775807}"#;
 const UP_TO_1000: &str = r#"{"type":"integer","minimum":1,"maximum":1000}"#;
 const TEXT: &str = r#"{"type":"string"}"#;
 
@@ -194,7 +201,8 @@ pub(crate) fn routes() -> Vec<Route> {
             query("reason", TEXT, "Only this reason"),
             query("event_type", TEXT, "Only this event type"),
             query("after", r#"{"type":"integer","minimum":0}"#, "Only records with larger numbers"),
-            query("all", r#"{"type":"boolean"}"#, "Replayed records too"), CURSOR],
+            query("all", r#"{"type":"boolean"}"#, "Replayed records too"),
+            query("cursor", A_NUMBER, "The `next_cursor` of the page before")],
             ..read("/api/v1/quarantine", "quarantine",
             "Records that did not fit their contract", Answer::Json("QuarantineList"),
             get(quarantine::list)) },

@@ -64,7 +64,8 @@ impl Telemetry {
     /// The variables name no collector that can be.
     pub(crate) fn from_environment(runtime: &Handle) -> Result<Self, TelemetryError> {
         let given = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let disabled = given(&"OTEL_SDK_DISABLED").is_some_and(|it| it.eq_ignore_ascii_case("true"));
+        let disabled =
+            given(&"OTEL_SDK_DISABLED").is_some_and(|it| it.eq_ignore_ascii_case("true"));
         let Some(endpoint) = ENDPOINTS.iter().find_map(given).filter(|_| !disabled) else {
             return Ok(Self { provider: None });
         };

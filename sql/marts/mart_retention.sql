@@ -24,7 +24,7 @@ players AS (
 ),
 -- The latest day that is over.
 horizon AS (
-    SELECT max(date) AS last_date FROM star.dim_date WHERE is_over
+    SELECT max(date) AS last_date FROM star.dim_date WHERE is_over HAVING max(date) IS NOT NULL
 ),
 -- Size of each cohort, by cut.
 sizes AS (

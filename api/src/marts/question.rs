@@ -143,16 +143,9 @@ impl MartQuestion {
             .map(|column| column.data_type.clone())
             .collect();
         let signature = signature(model, &order, version);
-        let cursor = parameters.take("cursor");
-        let position = cursor.as_ref().and_then(|cursor| {
-            let position = cursor::decode(cursor, signature, &types);
-            if position.is_none() {
-                let message = "`cursor` is not one of this table and order, or of older data";
-                let allowed = "the next_cursor of an answer to the same request";
-                parameters.mistake("cursor", message.to_owned(), Some(allowed.to_owned()));
-            }
-            position
-        });
+        let cursor = parameters
+            .take_cursor("cursor", |cursor| cursor::decode(cursor, signature, &types))
+            .unzip();
         parameters.finish()?;
 
         let spelling = Spelling {
@@ -162,7 +155,7 @@ impl MartQuestion {
             conditions: &chosen.spelled,
             order: order.iter().map(|by| (by.column.as_str(), by.descending)).collect(),
             limit,
-            cursor: cursor.as_deref(),
+            cursor: cursor.0.as_deref(),
             file: as_file,
         };
         let text = serde_json::to_string(&spelling).map_err(|error| Problem::internal(&error))?;
@@ -174,7 +167,7 @@ impl MartQuestion {
                 }
             }
         }
-        let (after, skip) = match position {
+        let (after, skip) = match cursor.1 {
             None => (None, 0),
             Some(Position::After(values)) => (Some(values), 0),
             Some(Position::Skip(rows)) => (None, rows),

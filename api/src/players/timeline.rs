@@ -74,14 +74,7 @@ pub(crate) async fn timeline(
             }
         }
     });
-    let cursor = parameters.take("cursor");
-    let place = cursor.as_ref().and_then(|cursor| {
-        let place = decode(cursor);
-        if place.is_none() {
-            parameters.refuse("cursor", cursor, "the next_cursor of an answer");
-        }
-        place
-    });
+    let place = parameters.take_cursor("cursor", decode).map(|(_, place)| place);
     parameters.finish()?;
     // Nothing at `before` itself; a cursor goes on behind its event.
     let place = place.unwrap_or((before.unwrap_or(LATEST), String::new()));

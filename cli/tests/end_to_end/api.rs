@@ -146,7 +146,9 @@ fn pages_of_any_size_give_every_row_once() {
     let foreign = client.get("/api/v1/marts/mart_daily_kpi?limit=1").ok();
     let cursor = foreign["next_cursor"].as_str().unwrap();
     let refused = client.get(&format!("/api/v1/marts/mart_retention?cursor={cursor}"));
-    assert_eq!((refused.status, refused.mistakes()), (400, vec!["cursor".to_owned()]));
+    assert_eq!((refused.status, refused.mistakes()), (409, vec!["cursor".to_owned()]));
+    let broken = client.get("/api/v1/marts/mart_retention?cursor=%20");
+    assert_eq!((broken.status, broken.mistakes()), (400, vec!["cursor".to_owned()]));
 }
 
 #[test]

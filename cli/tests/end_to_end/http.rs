@@ -84,9 +84,14 @@ fn objects_arrays_lines_and_gzip_are_counted_and_duplicates_found() {
 
     // The pipeline is another process; the server shows what it has made.
     sandbox.etl();
-    let rows = get(&agent, &server.url, "/api/v1/tables/fact_ad_impression?limit=5").unwrap();
-    let shown = rows.body["rows"].as_array().map(Vec::len);
-    assert_eq!((rows.status, shown), (200, Some(5)), "{rows:?}");
+    // It looks for new data once a second.
+    let shown = wait_for("the new rows", || {
+        let path = "/api/v1/tables/fact_ad_impression?limit=5";
+        let rows = get(&agent, &server.url, path).unwrap();
+        assert_eq!(rows.status, 200, "{rows:?}");
+        rows.body["rows"].as_array().map(Vec::len).filter(|shown| *shown > 0)
+    });
+    assert_eq!(shown, 5);
     assert!(server.stop("TERM").success());
     assert_eq!(number(&sandbox, "SELECT count(*) FROM fact_ad_impression"), 8);
 }

@@ -190,7 +190,7 @@ fn mistakes_in_a_test_file_have_their_place_and_a_hint() {
         ("6:32", "`2026-02-30` is not a day", ""),
         ("6:44", "no column `prise_usd`", "did you mean `price_usd`?"),
         ("7:3", "no `expects`", "did you mean `expect`?"),
-        ("9:32", "`many` is not a whole number", ""),
+        ("9:34", "`many` is not a whole number", ""),
         ("11:10", "no model `mart_bougth`", "did you mean `mart_bought`?"),
         ("17:9", "bought would not take this event", "sql/events/bought.sql"),
         ("18:21", "`1.005` is not a number", ""),

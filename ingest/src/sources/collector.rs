@@ -27,6 +27,9 @@ pub const HTTP_TOPIC: &str = "http";
 /// Refused records that an answer tells of; all of them are in quarantine.
 const MAX_TOLD: usize = 100;
 
+/// Where events are sent to.
+const PATH: &str = "/v1/events";
+
 /// Seconds after which a client may try again when the queue is full.
 const RETRY_AFTER_SECONDS: &str = "1";
 
@@ -47,7 +50,7 @@ struct Collector {
 
 /// The collector's routes.
 pub fn collector_router(intake: Intake, bounds: CollectorBounds) -> Router {
-    Router::new().route("/v1/events", post(collect)).with_state(Collector { intake, bounds })
+    Router::new().route(PATH, post(collect)).with_state(Collector { intake, bounds })
 }
 
 /// The answer to a batch that Kafka has acknowledged.
@@ -77,11 +80,15 @@ struct Refused {
     advice: &'static str,
 }
 
-/// An answer to a request that was not taken.
+/// An answer to a request that was not taken (RFC 9457).
 #[derive(Debug, Serialize)]
 struct Problem {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
     status: u16,
-    title: String,
+    detail: String,
+    instance: &'static str,
 }
 
 async fn collect(State(collector): State<Collector>, headers: HeaderMap, body: Body) -> Response {
@@ -168,17 +175,33 @@ fn submit_problem(error: &SubmitError) -> Response {
         SubmitError::Failed(_) | SubmitError::Closed => StatusCode::SERVICE_UNAVAILABLE,
     };
     // The cause is in the log; it may name paths that are nobody's business outside.
-    let title = match error {
+    let detail = match error {
         SubmitError::Failed(_) => {
             "the events could not be made durable now; sending them again is safe".to_owned()
         }
         other => other.to_string(),
     };
-    problem(status, title)
+    problem(status, detail)
 }
 
-fn problem(status: StatusCode, title: impl Into<String>) -> Response {
-    let body = Problem { status: status.as_u16(), title: title.into() };
+fn problem(status: StatusCode, detail: impl Into<String>) -> Response {
+    let (name, title) = match status {
+        StatusCode::REQUEST_TIMEOUT => ("timed-out", "It took too long"),
+        StatusCode::PAYLOAD_TOO_LARGE => ("too-large", "The request is too large"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            ("unsupported-media-type", "The body's type is not understood")
+        }
+        StatusCode::TOO_MANY_REQUESTS => ("too-many-requests", "Too many requests"),
+        StatusCode::SERVICE_UNAVAILABLE => ("unavailable", "It is not there at the moment"),
+        _ => ("invalid-body", "The body is not as it must be"),
+    };
+    let body = Problem {
+        kind: format!("urn:questlake:problem:{name}"),
+        title,
+        status: status.as_u16(),
+        detail: detail.into(),
+        instance: PATH,
+    };
     let mut response = (status, axum::Json(body)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
