@@ -8,6 +8,7 @@ import { DataTable } from '../components/data-table';
 import { Icon } from '../components/icons';
 import { bytes, duration, integer } from '../format/number';
 import { ago, exactTime } from '../format/time';
+import { Checks } from '../pipeline/checks';
 import { Graph } from '../pipeline/graph';
 import type { GraphEdge, GraphNode } from '../pipeline/layout';
 import { ModelDetail } from '../pipeline/model-detail';
@@ -203,54 +204,6 @@ function Runs(): React.JSX.Element {
             <span className="bad">{text}</span>
           ) : undefined;
         }}
-      />
-    </Card>
-  );
-}
-
-type Check = Record<string, Cell>;
-
-function Checks(): React.JSX.Element {
-  const answer = useData<unknown>(address('/checks', { limit: 200 }));
-  const checks = listOf<Check>(answer.data, 'checks');
-  const names = [...new Set(checks.flatMap((check) => Object.keys(check)))];
-  return (
-    <Card
-      title="Checks"
-      subtitle="Rules that the project’s tables must keep"
-      height={360}
-      loading={answer.data === undefined && answer.error === undefined}
-      error={answer.data === undefined ? answer.error : undefined}
-      retry={answer.retry}
-      empty={checks.length === 0 ? 'No check has run yet.' : undefined}
-    >
-      <DataTable
-        label="Checks"
-        pageSize={10}
-        columns={names.map((name) => ({
-          name,
-          type: name.endsWith('_at')
-            ? 'timestamp'
-            : checks.some((check) => typeof check[name] === 'number')
-              ? 'integer'
-              : 'text',
-        }))}
-        rows={checks.map((check) => names.map((name) => check[name]))}
-        render={(_, column, cell) =>
-          column !== 'state' && column !== 'status' && column !== 'outcome' ? undefined : (
-            <span
-              className={
-                /pass|ok/i.test(textOf(cell))
-                  ? 'good'
-                  : /fail|error/i.test(textOf(cell))
-                    ? 'bad'
-                    : undefined
-              }
-            >
-              {textOf(cell)}
-            </span>
-          )
-        }
       />
     </Card>
   );
