@@ -178,7 +178,11 @@ fn responses(answer: Answer, parameters: &[Parameter], needs: Needs) -> Value {
     let content = match answer {
         Answer::Rows => rows_content(),
         Answer::Json(name) => json!({"application/json": {"schema": reference(name)}}),
-        Answer::Events => json!({"text/event-stream": {"schema": {"type": "string"}}}),
+        // As a schema of each event, which is how tools read it.
+        Answer::Events => json!({"text/event-stream": {"schema": {
+            "type": "object",
+            "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+        }}}),
         Answer::Text => json!({"text/plain": {"schema": {"type": "string"}}}),
     };
     responses.insert("200".to_owned(), json!({"description": "The answer", "content": content}));
@@ -252,7 +256,7 @@ fn schema_of(data_type: &DataType) -> Value {
 /// A parameter that is a list of these words, separated by commas.
 fn list_of(about: &Parameter, words: Value) -> Value {
     let mut list = parameter(about);
-    list["schema"] = json!({"type": "array", "items": {"enum": words}, "uniqueItems": true});
+    list["schema"] = json!({"type": "array", "items": {"enum": words}});
     list["style"] = json!("form");
     list["explode"] = json!(false);
     list
@@ -292,7 +296,9 @@ fn mart_operation(model: &Model) -> Value {
     let descending = names.iter().map(|name| format!("-{name}"));
     let orders: Vec<String> =
         names.iter().map(|name| (*name).to_owned()).chain(descending).collect();
-    parameters.push(list_of(&COLUMNS, json!(names)));
+    let mut columns = list_of(&COLUMNS, json!(names));
+    columns["schema"]["uniqueItems"] = json!(true);
+    parameters.push(columns);
     parameters.push(list_of(&ORDER, json!(orders)));
     parameters.extend([LIMIT, CURSOR, FORMAT].iter().map(parameter));
     json!({

@@ -9,7 +9,8 @@ type Cells = (Cell | undefined)[];
 
 interface Props {
   label: string;
-  columns: Pick<Column, 'name' | 'type' | 'description'>[];
+  /** `label` stands in for the name where its own words would be too long. */
+  columns: (Pick<Column, 'name' | 'type' | 'description'> & { label?: string })[];
   rows: Cells[];
   /** Names and times as they are, as a reader of SQL results wants them. */
   rawNames?: boolean;
@@ -72,7 +73,8 @@ export function DataTable(props: Props): React.JSX.Element {
                 >
                   <Definition text={column.description ?? null}>
                     <button type="button" onClick={() => sort(index)}>
-                      {props.rawNames === true ? column.name : labelOf(column.name)}
+                      {column.label ??
+                        (props.rawNames === true ? column.name : labelOf(column.name))}
                       <span aria-hidden="true">
                         {order?.column !== index ? '' : order.down ? ' ↓' : ' ↑'}
                       </span>

@@ -19,15 +19,16 @@ const order = (a: Row, b: Row): number =>
   Number(b.is_control === true) - Number(a.is_control === true) ||
   textOf(a.variant).localeCompare(textOf(b.variant));
 
-const shown = [
-  'variant',
-  'exposed_players',
-  'conversion',
-  'conversion_p_value',
-  'arpu',
-  'd1_retention',
-  'd7_retention',
-];
+const labels = {
+  variant: 'Variant',
+  exposed_players: 'Players',
+  conversion: 'Conversion',
+  conversion_p_value: 'p',
+  arpu: 'ARPU',
+  d1_retention: 'Day 1',
+  d7_retention: 'Day 7',
+};
+const shown = Object.keys(labels);
 
 /** Adds up a series over the days, so that an experiment's growth is seen. */
 function cumulative(data: ChartData): ChartData {
@@ -92,10 +93,11 @@ function Experiment({
   daily: MartRows;
 }): React.JSX.Element {
   const sorted = [...rows].sort(order);
-  const columns = shown.map(
-    (name) =>
-      source.columns.find((column) => column.name === name) ?? { name, type: 'double' as const },
-  );
+  const base = numberOf(sorted[0]?.conversion) ?? 0;
+  const columns = Object.entries(labels).map(([name, label]) => ({
+    ...(source.columns.find((column) => column.name === name) ?? { name, type: 'double' as const }),
+    label,
+  }));
   const days = useMemo(
     () =>
       cumulative(
@@ -126,11 +128,14 @@ function Experiment({
           label={`Variants of ${labelOf(id)}`}
           columns={columns}
           rows={sorted.map((row) => shown.map((name) => row[name]))}
-          render={(_, column, cell) => {
+          render={(row, column, cell) => {
             if (column === 'conversion_p_value') {
               const value = numberOf(cell);
+              const isWorse = (numberOf(row[shown.indexOf('conversion')]) ?? 0) < base;
               return value === null ? undefined : (
-                <b className={value < significant ? 'good' : undefined}>{pValue(value)}</b>
+                <b className={value >= significant ? undefined : isWorse ? 'bad' : 'good'}>
+                  {pValue(value)}
+                </b>
               );
             }
             return column === 'variant' ? <b>{labelOf(textOf(cell))}</b> : undefined;
