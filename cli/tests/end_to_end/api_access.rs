@@ -1,5 +1,9 @@
 //! Who may ask what.
 
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::api_client::{Reply, fetch, send};
@@ -183,4 +187,38 @@ fn beyond_this_machine_keys_are_needed() {
     let port = server.url.rsplit(':').next().unwrap().to_owned();
     let address = format!("http://127.0.0.1:{port}/api/v1/marts");
     assert_eq!(fetch(&agent(), &address, &[]).status, 401);
+}
+
+#[test]
+fn ten_thousand_connections_cost_little_and_end_with_those_who_hold_them() {
+    const CALLERS: usize = 8;
+    const EACH: usize = 1_250;
+    /// Those beyond the limit are in the system's queue, and beyond that nowhere.
+    const PATIENCE: Duration = Duration::from_millis(20);
+    let sandbox = Sandbox::new();
+    let server = Server::start(&sandbox, &[]);
+    let agent = agent();
+    let status = format!("{}/api/v1/accounting", server.url);
+    let before = fetch(&agent, &status, &[]).ok();
+    let memory_before = server.resident_bytes();
+    let address: SocketAddr = server.url.trim_start_matches("http://").parse().unwrap();
+    let held: Vec<TcpStream> = std::thread::scope(|scope| {
+        let call = || {
+            let connect = || TcpStream::connect_timeout(&address, PATIENCE).ok();
+            let mut held: Vec<TcpStream> = (0..EACH).filter_map(|_| connect()).collect();
+            // A head that never ends; a connection that was refused meanwhile may be closed.
+            held.retain_mut(|stream| stream.write_all(b"GET /api/v1/marts HTTP/1.1\r\n").is_ok());
+            held
+        };
+        let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(call)).collect();
+        callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect()
+    });
+    assert!(held.len() >= 4_096, "{}: is `ulimit -n` lower?", held.len());
+    let grown = server.resident_bytes().saturating_sub(memory_before);
+    assert!(grown < 256 << 20, "{} connections took {grown} bytes", held.len());
+    drop(held);
+    wait_for("the next answer", || {
+        let answer = fetch(&agent, &status, &[]);
+        (answer.status == 200).then(|| assert_eq!(answer.ok(), before))
+    });
 }

@@ -66,6 +66,14 @@ impl Server {
         Self { child, url }
     }
 
+    /// Memory of the process in bytes, as the system counts it.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// Ends the process as a failing machine would.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
