@@ -2,6 +2,7 @@
 //! rows, what a changed definition means, and what becomes of the models downstream.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::plan::{
     Action, ModelPlan, RunOptions, Situation, event_days, plan_model, source_days,
@@ -77,6 +78,7 @@ impl Engine {
     pub async fn plan(&self, options: &RunOptions) -> Result<Vec<PlannedModel>, PipelineError> {
         let selected = select_models(&self.project, &options.select)?;
         let situation = Situation::read(self, None).await?;
+        let latest = self.latest_day(&situation).await?;
         let mut planned: Vec<PlannedModel> = Vec::new();
         // The partitions of each model that will change, as far as they are known.
         let mut changing: BTreeMap<&str, Option<BTreeSet<i32>>> = BTreeMap::new();
@@ -97,6 +99,8 @@ impl Engine {
                 downstream: Vec::new(),
             };
             foresee(model, &changing, &mut entry);
+            // There are no partitions on days to come.
+            entry.forecast.days.retain(|day| latest.is_none_or(|latest| *day <= latest));
             entry.rows = self.estimate_input(model, &entry).await?;
             if entry.changes() {
                 let days = self.changed_days(model, &entry, &situation).await?;
@@ -106,6 +110,23 @@ impl Engine {
             planned.push(entry);
         }
         Ok(planned)
+    }
+
+    /// The latest day of any partition that there is or will be, days since 1970.
+    async fn latest_day(&self, situation: &Situation) -> StoreResult<Option<i32>> {
+        let loaded = |model: &&Arc<Model>| situation.progress.contains_key(model.name());
+        let loaded: Vec<_> = self.project.models.iter().filter(loaded).collect();
+        let mut latest = None;
+        for model in &loaded {
+            latest = latest.max(self.stores.warehouse.latest_partition(&model.table).await?);
+        }
+        let progress = loaded.iter().filter_map(|model| situation.progress.get(model.name()));
+        let Some(after) = progress.map(|known| known.ledger_sequence).min() else {
+            return Ok(latest);
+        };
+        let segments = self.stores.ledger.segments(after, situation.through).await?;
+        let new_days = loaded.iter().flat_map(|model| event_days(model, &segments, None));
+        Ok(latest.max(new_days.map(|(day, _)| day).max()))
     }
 
     /// How the model's columns change, if its definition has.
