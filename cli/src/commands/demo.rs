@@ -37,7 +37,10 @@ pub(crate) struct DemoArgs {
     /// Days, all of them over
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     days: u32,
-    /// Everything that is left to chance follows from it
+    /// First day (UTC) [default: so that yesterday is the last one]
+    #[arg(long, value_name = "DATE", value_parser = simulate::parse_date)]
+    start: Option<chrono::NaiveDate>,
+    /// Everything that is left to chance follows from it and from the first day
     #[arg(long, default_value_t = 7)]
     seed: u64,
     /// Go by way of Kafka into the stores that the settings name, which must be empty
@@ -55,6 +58,10 @@ pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<ExitCode, CliError>
     options.players = args.players;
     options.days = args.days;
     options.seed = args.seed;
+    // The live events of today go on where the simulated ones end.
+    let days = chrono::Days::new(u64::from(args.days));
+    let before = chrono::Utc::now().date_naive().checked_sub_days(days);
+    options.start = args.start.or(before).unwrap_or(options.start);
     options.faults = FaultRates::typical();
     simulate::check_days(&options)?;
     let (engine, truth) = if args.services {

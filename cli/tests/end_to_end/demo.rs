@@ -60,7 +60,8 @@ fn days_that_are_not_over_are_refused() {
     let refused = sandbox.refuse(&[simulate.as_slice(), &future].concat());
     assert!(refused.text().contains("begin before"), "{refused:#?}");
     assert!(!output.exists());
-    let refused = sandbox.refuse(&["demo", "--players", "5", "--days", "3000", "--exit"]);
+    let demo = ["demo", "--start", "2026-01-01", "--players", "5", "--days", "3000", "--exit"];
+    let refused = sandbox.refuse(&demo);
     assert!(refused.text().contains("--days can be"), "{refused:#?}");
     assert!(!sandbox.data().exists());
 }
