@@ -24,6 +24,8 @@ mod sandbox;
 mod api;
 #[path = "end_to_end/api_access.rs"]
 mod api_access;
+#[path = "end_to_end/api_truth.rs"]
+mod api_truth;
 #[path = "end_to_end/arcade.rs"]
 mod arcade;
 #[path = "end_to_end/archive.rs"]

@@ -12,6 +12,11 @@ use crate::dataset::Dataset;
 use crate::inspect::number;
 use crate::sandbox::{Sandbox, wait_for};
 
+/// What is in the installation of these tests.
+pub(crate) fn dataset() -> Dataset {
+    Dataset::simulate(150, 12, 5)
+}
+
 /// An installation with a few days of a small game, loaded, which nobody opens: it is copied. It goes
 /// with the last test that has it.
 fn prepared() -> Arc<Sandbox> {
@@ -21,7 +26,7 @@ fn prepared() -> Arc<Sandbox> {
         return sandbox;
     }
     let sandbox = Sandbox::new();
-    let file = sandbox.write("events.ndjson", Dataset::simulate(150, 12, 5).bytes());
+    let file = sandbox.write("events.ndjson", dataset().bytes());
     sandbox.ingest(&[&file]);
     sandbox.etl();
     let sandbox = Arc::new(sandbox);
@@ -30,7 +35,7 @@ fn prepared() -> Arc<Sandbox> {
 }
 
 /// A client of a server over a copy of that installation.
-struct Client {
+pub(crate) struct Client {
     server: Server,
     agent: Agent,
     sandbox: Sandbox,
@@ -38,7 +43,7 @@ struct Client {
 }
 
 impl Client {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_variables(&[])
     }
 
@@ -49,7 +54,7 @@ impl Client {
         Self { server, agent: agent(), sandbox, _prepared: prepared }
     }
 
-    fn get(&self, path: &str) -> Reply {
+    pub(crate) fn get(&self, path: &str) -> Reply {
         self.get_with(path, &[])
     }
 
