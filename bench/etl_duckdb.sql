@@ -31,9 +31,12 @@ WITH activity AS (
 registration AS (
     SELECT
         player_id,
-        min(event_time)                             AS registered_at,
-        arg_min(display_name, event_time)           AS display_name,
-        arg_min(acquisition_channel, event_time)    AS acquisition_channel
+        min(event_time)                                     AS registered_at,
+        min(event_date)                                     AS registered_date,
+        arg_min(coalesce(platform, 'unknown'), event_time)  AS registered_platform,
+        arg_min(coalesce(country, 'unknown'), event_time)   AS registered_country,
+        arg_min(display_name, event_time)                   AS display_name,
+        arg_min(acquisition_channel, event_time)            AS acquisition_channel
     FROM player_registered
     GROUP BY player_id
 ),
@@ -43,10 +46,13 @@ payment AS (
         min(event_time)                                     AS first_purchase_at,
         min(event_date)                                     AS first_purchase_date,
         arg_min(coalesce(platform, 'unknown'), event_time)  AS first_purchase_platform,
-        arg_min(coalesce(country, 'unknown'), event_time)   AS first_purchase_country
+        arg_min(coalesce(country, 'unknown'), event_time)   AS first_purchase_country,
+        max(event_time)                                     AS last_purchase_at,
+        count(*)                                            AS purchases
     FROM purchase
     GROUP BY player_id
 )
+SELECT * REPLACE (coalesce(purchases, 0) AS purchases)
 FROM activity
 LEFT JOIN registration USING (player_id)
 LEFT JOIN payment USING (player_id);

@@ -65,6 +65,9 @@ def players(
     )
     registration = registered.group_by("player_id").agg(
         registered_at=col("event_time").min(),
+        registered_date=col("event_date").min(),
+        registered_platform=first(PLATFORM),
+        registered_country=first(COUNTRY),
         display_name=first(col("display_name")),
         acquisition_channel=first(col("acquisition_channel")),
     )
@@ -73,9 +76,13 @@ def players(
         first_purchase_date=col("event_date").min(),
         first_purchase_platform=first(PLATFORM),
         first_purchase_country=first(COUNTRY),
+        last_purchase_at=col("event_time").max(),
+        purchases=polars.len(),
     )
-    return activity.join(registration, on="player_id", how="left").join(
-        payment, on="player_id", how="left"
+    return (
+        activity.join(registration, on="player_id", how="left")
+        .join(payment, on="player_id", how="left")
+        .with_columns(col("purchases").fill_null(0))
     )
 
 

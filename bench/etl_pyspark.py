@@ -31,6 +31,9 @@ TABLES = {
             SELECT
                 player_id,
                 min(event_time) AS registered_at,
+                min(event_date) AS registered_date,
+                min_by(coalesce(platform, 'unknown'), event_time) AS registered_platform,
+                min_by(coalesce(country, 'unknown'), event_time) AS registered_country,
                 min_by(display_name, event_time) AS display_name,
                 min_by(acquisition_channel, event_time) AS acquisition_channel
             FROM player_registered
@@ -42,11 +45,17 @@ TABLES = {
                 min(event_time) AS first_purchase_at,
                 min(event_date) AS first_purchase_date,
                 min_by(coalesce(platform, 'unknown'), event_time) AS first_purchase_platform,
-                min_by(coalesce(country, 'unknown'), event_time) AS first_purchase_country
+                min_by(coalesce(country, 'unknown'), event_time) AS first_purchase_country,
+                max(event_time) AS last_purchase_at,
+                count(*) AS purchases
             FROM purchase
             GROUP BY player_id
         )
-        SELECT * FROM activity
+        SELECT activity.*, registered_at, registered_date, registered_platform,
+            registered_country, display_name, acquisition_channel, first_purchase_at,
+            first_purchase_date, first_purchase_platform, first_purchase_country,
+            last_purchase_at, coalesce(purchases, 0) AS purchases
+        FROM activity
         LEFT JOIN registration USING (player_id)
         LEFT JOIN payment USING (player_id)""",
     "dim_date": """

@@ -3,7 +3,8 @@
     marts_peer.py SQL_FILE STAR_FOLDER
 
 The SQL is the project's own. What the two dialects write differently is replaced: dates and times as
-numbers. The functions that Questlake brings along are DuckDB macros and functions of Python here.
+numbers, and the last value of a group. The functions that Questlake brings along are DuckDB macros
+and functions of Python here.
 """
 
 import json
@@ -17,9 +18,9 @@ import duckdb
 
 DIALECT = [
     # Days and microseconds since 1970.
-    (r"CAST\(((?:\w+\.)?\w*date\w*) AS INT\)", r"(\1 - DATE '1970-01-01')"),
-    (r"CAST\(((?:\w+\.)?\w+_at) AS BIGINT\)", r"epoch_us(\1)"),
-    (r"arrow_cast\(([^,()]+), '[^']+'\)", r"\1"),
+    (r"CAST\(((?:lag|lead)\(date\) OVER \w+|[\w.]*date) AS INT\)", r"(\1 - DATE '1970-01-01')"),
+    (r"CAST\(([\w.]+_(?:at|minute)(?: \+ INTERVAL '[^']+')?) AS BIGINT\)", r"epoch_us(\1)"),
+    (r"last_value\(([\w.]+ ORDER BY [^()]+)\)", r"last(\1)"),
 ]
 
 MACROS = """
@@ -32,7 +33,7 @@ CREATE MACRO two_proportion_z(x1, n1, x2, n2) AS
 CREATE MACRO two_proportion_p_value(x1, n1, x2, n2) AS
     normal_tails(two_proportion_z(x1, n1, x2, n2));
 CREATE MACRO chi_square_even(counts) AS
-    list_sum(list_transform(counts, n -> (n - list_sum(counts) / len(counts)) ** 2))
+    list_sum(list_transform(counts, lambda n: (n - list_sum(counts) / len(counts)) ** 2))
         / (list_sum(counts) / len(counts));
 """
 
@@ -67,6 +68,7 @@ def main() -> None:
     connection.create_function("chi_square_p_value", chi_square_p_value, [double, integer], double)
     connection.execute(MACROS)
     connection.execute("SET preserve_insertion_order = false")
+    connection.execute("SET TimeZone = 'UTC'")
     connection.execute("CREATE SCHEMA star")
     for table in star.glob("*.parquet"):
         connection.execute(f"CREATE VIEW star.{table.stem} AS SELECT * FROM '{table}'")
@@ -85,8 +87,8 @@ def main() -> None:
     )
     ours, theirs = (f"SELECT {listed} FROM {table}" for table in (f"star.{file.stem}", "result"))
     differing = connection.execute(
-        f"SELECT (SELECT count(*) FROM ({ours} EXCEPT {theirs}))"
-        f" + (SELECT count(*) FROM ({theirs} EXCEPT {ours}))"
+        f"SELECT (SELECT count(*) FROM ({ours} EXCEPT ALL {theirs}))"
+        f" + (SELECT count(*) FROM ({theirs} EXCEPT ALL {ours}))"
     ).fetchone()[0]
     print(json.dumps({"seconds": seconds, "rows": rows, "differing_rows": differing}))
 

@@ -43,7 +43,7 @@ active_days AS (
     )
 ),
 -- Each with the player's next one.
-spans AS (
+visits AS (
     SELECT
         date,
         platform,
@@ -51,34 +51,57 @@ spans AS (
         lead(date) OVER (PARTITION BY platform, country, player_id ORDER BY date) AS next_date
     FROM active_days
 ),
+-- Players with the same two days.
+spans AS (
+    SELECT date, platform, country, next_date, count(*) AS players
+    FROM visits
+    GROUP BY date, platform, country, next_date
+),
 -- A player counts as active in the last n days from an active day on, until n days have gone by or
 -- the next active day takes over.
+steps (after, dau, wau, mau) AS (
+    VALUES
+        (INTERVAL '0 days', 1, 1, 1),
+        (INTERVAL '1 day', -1, 0, 0),
+        (INTERVAL '7 days', 0, -1, 0),
+        (INTERVAL '30 days', 0, 0, -1)
+),
 arrivals AS (
-    SELECT date, platform, country, 1 AS dau, 1 AS wau, 1 AS mau FROM spans
-    UNION ALL
-    SELECT date + INTERVAL '1 day', platform, country, -1, 0, 0 FROM spans
-    UNION ALL
-    SELECT least(date + INTERVAL '7 days', next_date), platform, country, 0, -1, 0 FROM spans
-    UNION ALL
-    SELECT least(date + INTERVAL '30 days', next_date), platform, country, 0, 0, -1 FROM spans
+    SELECT
+        CAST(least(spans.date + steps.after, spans.next_date) AS DATE) AS date,
+        spans.platform,
+        spans.country,
+        spans.players * steps.dau   AS dau,
+        spans.players * steps.wau   AS wau,
+        spans.players * steps.mau   AS mau
+    FROM spans
+    CROSS JOIN steps
 ),
 -- Players who come and go per day and cut.
 movements AS (
     SELECT
-        CAST(date AS DATE) AS date,
+        date,
         platform,
         country,
         sum(dau) AS dau,
         sum(wau) AS wau,
         sum(mau) AS mau
     FROM arrivals
-    GROUP BY CAST(date AS DATE), platform, country
+    GROUP BY date, platform, country
+),
+-- Every cut with any activity.
+cuts AS (
+    SELECT
+        coalesce(platform, 'all')   AS platform,
+        coalesce(country, 'all')    AS country
+    FROM star.fact_player_day
+    GROUP BY GROUPING SETS ((), (platform), (country), (platform, country))
 ),
 -- Every day for every cut.
 cells AS (
     SELECT day.date, cuts.platform, cuts.country
     FROM star.dim_date AS day
-    CROSS JOIN (SELECT DISTINCT platform, country FROM movements) AS cuts
+    CROSS JOIN cuts
 ),
 -- Active players: who has come and not gone yet.
 active AS (

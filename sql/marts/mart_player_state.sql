@@ -62,39 +62,39 @@ gaps AS (
     FROM visits
     WINDOW in_order AS (PARTITION BY player_id ORDER BY date)
 ),
--- Each with the cut of the player's first event.
-cut_gaps AS (
+-- How many there are of the same kind, in the cut of the players' first events.
+turns AS (
     SELECT
         gaps.date,
         player.first_platform                                       AS platform,
         player.first_country                                        AS country,
         gaps.date = player.cohort_date                              AS is_first,
         gaps.days_before,
-        gaps.days_after
+        gaps.days_after,
+        count(*)                                                    AS players
     FROM gaps
     JOIN star.dim_player AS player ON player.player_id = gaps.player_id
+    GROUP BY ALL
 ),
--- What a visit changes: on its own day, 7 days later and 28 days later.
+-- When a visit changes something: on its own day, and 7 and 28 days later if there is no other by then.
+steps (after, days) AS (
+    VALUES (INTERVAL '0 days', 0), (INTERVAL '7 days', 7), (INTERVAL '28 days', 28)
+),
 changes AS (
     SELECT
-        date,
-        platform,
-        country,
-        CASE WHEN days_before BETWEEN 1 AND 7 THEN 0 ELSE 1 END     AS became_current,
-        CASE WHEN days_before BETWEEN 8 AND 28 THEN 1 ELSE 0 END    AS recovered,
-        CASE WHEN is_first OR days_before BETWEEN 1 AND 28 THEN 0 ELSE 1 END
+        CAST(turns.date + steps.after AS DATE)                      AS date,
+        turns.platform,
+        turns.country,
+        turns.players,
+        steps.days = 0 AND (days_before IS NULL OR days_before > 7) AS became_current,
+        steps.days = 0 AND days_before BETWEEN 8 AND 28             AS recovered,
+        steps.days = 0 AND NOT is_first AND (days_before IS NULL OR days_before > 28)
                                                                     AS reactivated,
-        0                                                           AS became_at_risk,
-        0                                                           AS became_dormant
-    FROM cut_gaps
-    UNION ALL
-    SELECT date + INTERVAL '7 days', platform, country, 0, 0, 0, 1, 0
-    FROM cut_gaps
-    WHERE days_after IS NULL OR days_after > 7
-    UNION ALL
-    SELECT date + INTERVAL '28 days', platform, country, 0, 0, 0, 0, 1
-    FROM cut_gaps
-    WHERE days_after IS NULL OR days_after > 28
+        steps.days = 7                                              AS became_at_risk,
+        steps.days = 28                                             AS became_dormant
+    FROM turns
+    CROSS JOIN steps
+    WHERE steps.days = 0 OR days_after IS NULL OR days_after > steps.days
 ),
 -- Players who change their state, per day and cut.
 movements AS (
@@ -102,11 +102,11 @@ movements AS (
         date,
         coalesce(platform, 'all')   AS platform,
         coalesce(country, 'all')    AS country,
-        sum(became_current)         AS became_current,
-        sum(recovered)              AS recovered,
-        sum(reactivated)            AS reactivated,
-        sum(became_at_risk)         AS became_at_risk,
-        sum(became_dormant)         AS became_dormant
+        coalesce(sum(players) FILTER (WHERE became_current), 0) AS became_current,
+        coalesce(sum(players) FILTER (WHERE recovered), 0)      AS recovered,
+        coalesce(sum(players) FILTER (WHERE reactivated), 0)    AS reactivated,
+        coalesce(sum(players) FILTER (WHERE became_at_risk), 0) AS became_at_risk,
+        coalesce(sum(players) FILTER (WHERE became_dormant), 0) AS became_dormant
     FROM changes
     GROUP BY GROUPING SETS ((date), (date, platform), (date, country), (date, platform, country))
 ),
