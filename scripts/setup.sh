@@ -53,6 +53,9 @@ if [ "${1:-all}" != build ]; then
     makes_environments || missing+=(python)
     runs_java || missing+=(java)
 fi
+if [ "${1:-all}" = all ]; then
+    has wrk || missing+=(wrk)
+fi
 
 # --- System packages -----------------------------------------------------------------------------
 
@@ -78,6 +81,7 @@ packages() {
             pacman:python) echo python ;;
             pacman:java) echo jre17-openjdk-headless ;;
             *:make) echo make ;;
+            *:wrk) echo wrk ;;
         esac
     done | tr '\n' ' '
 }
@@ -91,6 +95,7 @@ say_what_to_install() {
             libraries) echo "A C++ compiler, pkg-config, or the headers of OpenSSL and zlib are missing." >&2 ;;
             python) echo "Python 3 with venv is missing; tests and benchmarks need it." >&2 ;;
             java) echo "Java $java_wanted or later is missing; PySpark needs it." >&2 ;;
+            wrk) echo "wrk is missing; the benchmarks of the API make their load with it." >&2 ;;
         esac
     done
     if has apt-get; then
@@ -102,7 +107,7 @@ say_what_to_install() {
     elif has pacman; then
         echo "Install with: sudo pacman -S $(packages pacman)" >&2
     elif [ "$(uname -s)" = Darwin ]; then
-        echo "Install with: xcode-select --install, and Java with: brew install openjdk@17" >&2
+        echo "Install with: xcode-select --install, and Java and wrk with: brew install openjdk@17 wrk" >&2
     fi
 }
 
