@@ -2,8 +2,8 @@
 
 Run by uvicorn; PEER_POSTGRES_URL and PEER_REDIS_URL say where its stores are. What is asked and
 answered is what Questlake's API has for the two marts, but for what no measured request asks for:
-other formats, cursors, ETags, columns and orders of choice. An answer is kept for a minute, whatever
-becomes of the data meanwhile.
+other formats, cursors, ETags, columns and orders of choice. An answer is kept for a minute,
+whatever becomes of the data meanwhile.
 """
 
 import os
