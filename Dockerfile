@@ -1,10 +1,18 @@
 # syntax=docker/dockerfile:1
-# Questlake: one binary, compiled in the first stage and alone in the second with the bundled project.
+# Questlake: one binary with its dashboard, built in two stages and alone in the last with the bundled
+# project.
 #
 #   docker build --tag questlake:0.1.0 .
 #   docker run --rm -p 127.0.0.1:8080:8080 -v questlake-data:/var/lib/questlake questlake:0.1.0
 #
 # A project of your own goes to /project:  -v "$PWD:/project:ro"
+
+FROM node:20.19-bookworm-slim AS web
+WORKDIR /web
+COPY web/package.json web/package-lock.json web/.npmrc ./
+RUN npm ci --no-audit --no-fund
+COPY web .
+RUN npm run build
 
 FROM rust:1.95-bookworm AS build
 # Some dependencies bring C and C++ libraries as source.
@@ -13,6 +21,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY . .
+COPY --from=web /web/dist web/dist
 # What was fetched and compiled stays in the builder's cache, which is not part of any image; so the binary
 # is copied out of it.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \

@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: setup tools readers demo test lint fmt bench torture help
+.PHONY: setup tools readers web dashboard web-test demo test lint fmt bench torture help
 .PHONY: demo-services services services-down services-status compose-check
 
 CARGO ?= cargo
@@ -27,21 +27,35 @@ readers:
 	@scripts/setup.sh test
 	@scripts/readers.sh >/dev/null
 
-demo: tools ## simulate a game, load it and serve its figures (DEMO_ARGS=…)
+web: ## build the dashboard that the binary embeds (needs Node.js)
+	@scripts/web.sh build
+
+# The same where Node.js is there; without it the binary has no dashboard.
+dashboard:
+	@scripts/web.sh build --optional
+
+web-test: tools web ## test the dashboard: units, and every page in a browser over the demo's data
+	@scripts/web.sh test
+	$(CARGO) build --release $(CARGO_FLAGS) -p questlake
+	@scripts/dashboard-tests.sh "$${CARGO_TARGET_DIR:-target}/release/questlake"
+
+demo: tools dashboard ## simulate a game, load it and serve its figures (DEMO_ARGS=…)
 	$(CARGO) run --release $(CARGO_FLAGS) -p questlake -- demo $(DEMO_ARGS)
 
-demo-services: tools ## the same on PostgreSQL, MongoDB, Kafka, HDFS and Redis of this machine
+demo-services: tools dashboard ## the same on PostgreSQL, MongoDB, Kafka, HDFS and Redis of this machine
 	CARGO="$(CARGO)" CARGO_FLAGS="$(CARGO_FLAGS)" scripts/demo-services.sh $(DEMO_ARGS)
 
 test: readers ## run all tests and count them; services are started for it
 	scripts/with-services.sh $(CARGO) test --release --workspace --no-fail-fast $(CARGO_FLAGS) \
 		| awk -f scripts/count-tests.awk
+	@scripts/web.sh test --optional
 
 lint: tools ## check format, clippy, documentation and dependencies; warnings are errors
 	$(CARGO) fmt --all --check
 	CARGO="$(CARGO)" scripts/check-deps.sh $(CARGO_FLAGS)
 	$(CARGO) clippy --release --workspace --all-targets $(CARGO_FLAGS) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps $(CARGO_FLAGS)
+	@scripts/web.sh lint --optional
 
 fmt: ## format all code
 	$(CARGO) fmt --all

@@ -3,12 +3,14 @@
 # missing system packages; elsewhere it says what to install. Quick and silent when all is there.
 #
 #   setup.sh          all tools, also those of the benchmarks
-#   setup.sh test     what testing needs: also Python and Java, for other programs' readers
+#   setup.sh test     what testing needs: also Python and Java, for other programs' readers, and a
+#                     browser for the dashboard
 #   setup.sh build    what compiling needs: neither of these
 set -euo pipefail
 
 rust_wanted="1.94"
 java_wanted=17
+node_wanted=20.19
 
 # --- What is missing -----------------------------------------------------------------------------
 
@@ -45,6 +47,21 @@ runs_java() {
     [ "${version:-0}" -ge "$java_wanted" ]
 }
 
+# Debian's own Node.js may be older.
+runs_node() {
+    local version
+    has npm && version=$(node --version 2>/dev/null) && at_least "${version#v}" "$node_wanted"
+}
+
+has_browser() { [ -n "${CHROMIUM:-}" ] || has chromium; }
+
+# Whether version $1 is at least version $2; major and minor only.
+at_least() {
+    local major=${1%%.*} rest=${1#*.}
+    local minor=${rest%%.*}
+    [ "$major" -gt "${2%%.*}" ] || { [ "$major" -eq "${2%%.*}" ] && [ "$minor" -ge "${2#*.}" ]; }
+}
+
 missing=()
 compiles_c || missing+=(compiler)
 has make || missing+=(make)
@@ -52,6 +69,8 @@ compiles_kafka || missing+=(libraries)
 if [ "${1:-all}" != build ]; then
     makes_environments || missing+=(python)
     runs_java || missing+=(java)
+    # Without Node.js there is no dashboard to be tested.
+    if runs_node; then has_browser || missing+=(browser); fi
 fi
 if [ "${1:-all}" = all ]; then
     has wrk || missing+=(wrk)
@@ -68,9 +87,11 @@ packages() {
             apt-get:libraries) echo g++ libssl-dev zlib1g-dev pkg-config ;;
             apt-get:python) echo python3 python3-venv ;;
             apt-get:java) echo openjdk-17-jre-headless ;;
+            apt-get:browser) echo chromium fonts-dejavu-core ;;
             dnf:compiler) echo gcc glibc-devel ;;
             dnf:libraries) echo gcc-c++ openssl-devel zlib-devel pkgconf ;;
             dnf:python) echo python3 ;;
+            dnf:browser | apk:browser | pacman:browser) echo chromium ;;
             dnf:java) echo java-17-openjdk-headless ;;
             apk:compiler) echo gcc musl-dev ;;
             apk:libraries) echo g++ openssl-dev zlib-dev pkgconf bash ;;
@@ -94,6 +115,7 @@ say_what_to_install() {
             make) echo "make is missing." >&2 ;;
             libraries) echo "A C++ compiler, pkg-config, or the headers of OpenSSL and zlib are missing." >&2 ;;
             python) echo "Python 3 with venv is missing; tests and benchmarks need it." >&2 ;;
+            browser) echo "Chromium is missing; the dashboard's tests need it (or CHROMIUM=…)." >&2 ;;
             java) echo "Java $java_wanted or later is missing; PySpark needs it." >&2 ;;
             wrk) echo "wrk is missing; the benchmarks of the API make their load with it." >&2 ;;
         esac
@@ -138,13 +160,6 @@ fi
 
 # --- Rust ----------------------------------------------------------------------------------------
 
-# Whether version $1 is at least version $2; major and minor only.
-at_least() {
-    local major=${1%%.*} rest=${1#*.}
-    local minor=${rest%%.*}
-    [ "$major" -gt "${2%%.*}" ] || { [ "$major" -eq "${2%%.*}" ] && [ "$minor" -ge "${2#*.}" ]; }
-}
-
 cargo=${CARGO:-cargo}
 if ! has "$cargo"; then
     if [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
@@ -164,6 +179,11 @@ else
         fi
         failed=true
     fi
+fi
+
+if ! runs_node; then
+    echo "Node.js $node_wanted or later with npm is missing: the binary will have no dashboard." >&2
+    echo "Install it from https://nodejs.org" >&2
 fi
 
 if [ "$failed" = true ]; then

@@ -4,6 +4,7 @@ mod archive;
 mod checks;
 mod config;
 mod demo;
+mod docs;
 mod etl;
 mod ingest;
 mod init;
@@ -15,6 +16,7 @@ mod serve;
 mod shell;
 mod simulate;
 mod status;
+mod test;
 mod verify;
 
 use std::process::ExitCode;
@@ -48,6 +50,10 @@ pub(crate) enum Command {
     Etl(etl::EtlCommand),
     /// Show what the checks of the latest run have found
     Checks(checks::ChecksArgs),
+    /// Run the unit tests of the models: given rows in, expected rows out
+    Test(test::TestArgs),
+    /// Write a catalogue of the project as pages: tables, columns, lineage
+    Docs(docs::DocsArgs),
     /// Move events that every model has read to the archive
     Archive(archive::ArchiveArgs),
     /// Ask a question in SQL, or run a saved query
@@ -81,6 +87,8 @@ impl Command {
             Self::Serve(args) => serve::run(app, args).await,
             Self::Etl(command) => app.stop.interrupts(etl::run(app, command)).await,
             Self::Checks(args) => app.stop.interrupts(checks::run(app, args)).await,
+            Self::Test(args) => app.stop.interrupts(test::run(app, args)).await,
+            Self::Docs(args) => app.stop.interrupts(docs::run(app, args)).await,
             Self::Archive(args) => app.stop.interrupts(archive::run(app, args)).await,
             Self::Query(args) => query::run(app, args).await,
             Self::Shell(args) => shell::run(app, args).await,

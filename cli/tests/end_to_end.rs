@@ -38,6 +38,8 @@ mod chess;
 mod definitions;
 #[path = "end_to_end/demo.rs"]
 mod demo;
+#[path = "end_to_end/docs.rs"]
+mod docs;
 #[path = "end_to_end/files.rs"]
 mod files;
 #[path = "end_to_end/http.rs"]
@@ -48,12 +50,16 @@ mod increments;
 mod landing;
 #[path = "end_to_end/memory.rs"]
 mod memory;
+#[path = "end_to_end/plans.rs"]
+mod plans;
 #[path = "end_to_end/project.rs"]
 mod project;
 #[path = "end_to_end/quarantine.rs"]
 mod quarantine;
 #[path = "end_to_end/query.rs"]
 mod query;
+#[path = "end_to_end/unit_tests.rs"]
+mod unit_tests;
 
 /// Some of the data sets are too large for a small machine's memory.
 const SANDBOXES_IN_MEMORY: bool = false;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `events` | one table per event type, and `events.envelope`: the envelope of every event |
 //! | `star` | the warehouse's tables; also what an unqualified name means |
-//! | `run` | `changed_dates`: the days that this run touches; for checks also `event_counts`, `hot_sample` and `clock` |
+//! | `run` | `changed_dates`: the days that this run touches; for checks also `event_counts`, `latest_events`, `hot_sample` and `clock` |
 
 pub mod events;
 pub(crate) mod memory;

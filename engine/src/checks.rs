@@ -112,6 +112,8 @@ pub struct FileCheck {
     pub reads_events: BTreeSet<String>,
     /// Whether it reads `run.event_counts`.
     pub reads_counts: bool,
+    /// Whether it reads `run.latest_events`.
+    pub reads_latest: bool,
     /// Whether it reads `run.hot_sample`.
     pub reads_hot: bool,
     /// Days before those that the run touches that it also sees.

@@ -6,6 +6,7 @@
 //! read the ledger up to the same commit.
 
 pub mod execute;
+pub mod outlook;
 pub mod plan;
 mod record;
 pub mod run;
@@ -24,7 +25,7 @@ use crate::models::CompiledProject;
 use crate::query::limits::QueryLimits;
 use crate::settings::Settings;
 use crate::stores::Stores;
-use crate::stores::error::StoreError;
+use crate::stores::error::{StoreError, StoreErrorKind};
 
 /// A pipeline operation that failed.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +68,14 @@ pub enum PipelineError {
         /// The model that failed.
         upstream: String,
     },
+    /// Another model has waited in vain for what this one needs, too.
+    #[error("model {model} was not run because {store} does not answer")]
+    StoreAway {
+        /// The model.
+        model: String,
+        /// The store, such as `landing (hdfs://…)`.
+        store: String,
+    },
     /// Checks keep a model's new rows from being published.
     #[error("the new rows of {model} were not published: {failed} did not pass")]
     ChecksFailed {
@@ -91,6 +100,24 @@ pub enum PipelineError {
         /// What happened.
         reason: String,
     },
+}
+
+impl PipelineError {
+    /// The store that did not answer, if that is the cause.
+    pub(crate) fn store_away(&self) -> Option<&str> {
+        // Transparent: it is not among its own causes.
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = match self {
+            Self::Store(error) => Some(error),
+            other => Some(other),
+        };
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<StoreError>() {
+                return (error.kind == StoreErrorKind::Unavailable).then_some(&error.store);
+            }
+            cause = error.source();
+        }
+        None
+    }
 }
 
 fn hint(nearest: &Option<String>) -> String {
@@ -187,6 +214,20 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_that_does_not_answer_is_told_from_other_causes() {
+        let failed = |kind| {
+            let cause = StoreError::new("landing (hdfs://a)", "read a segment", kind, "no answer");
+            let source = DataFusionError::External(Box::new(cause)).context("beside");
+            PipelineError::Query { model: "fact_purchase".to_owned(), source }
+        };
+        let away = failed(StoreErrorKind::Unavailable);
+        assert_eq!(away.store_away(), Some("landing (hdfs://a)"));
+        let unread = StoreError::new("ledger (a)", "read", StoreErrorKind::Unavailable, "gone");
+        assert_eq!(PipelineError::from(unread).store_away(), Some("ledger (a)"));
+        assert_eq!(failed(StoreErrorKind::Corrupt).store_away(), None);
+    }
 
     #[test]
     fn the_operator_that_was_refused_memory_is_named() {

@@ -87,11 +87,16 @@ fn print(app: &App, checks: &[CheckRecord]) -> Result<(), CliError> {
                 _ => check.detail.as_deref().or(check.description.as_deref()).unwrap_or_default(),
             };
             let rows = if check.rows > 0 { thousands(check.rows) } else { String::new() };
+            let time = match check.millis {
+                // It took less than is worth telling.
+                0 => String::new(),
+                millis => duration(Duration::from_millis(millis)),
+            };
             vec![
                 full_name(check.model.as_deref(), &check.name).into(),
                 Cell::styled(style, result),
                 rows.into(),
-                duration(Duration::from_millis(check.millis)).into(),
+                time.into(),
                 time_text(check.finished_at).into(),
                 wrong.to_owned().into(),
             ]

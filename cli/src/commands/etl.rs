@@ -1,13 +1,15 @@
 //! `questlake etl plan | run | status`
 
+mod plan;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use questlake_engine::pipeline::Engine;
-use questlake_engine::pipeline::plan::{Action, ModelPlan, RunOptions};
-use questlake_engine::pipeline::run::{ModelReport, ModelState, RunReport, describe};
+use questlake_engine::pipeline::plan::RunOptions;
+use questlake_engine::pipeline::run::{ModelReport, ModelState, RunReport};
 use serde_json::json;
 
 use super::Format;
@@ -80,7 +82,11 @@ pub(crate) fn day_number(date: chrono::NaiveDate) -> i32 {
 
 pub(crate) async fn run(app: &App, command: EtlCommand) -> Result<ExitCode, CliError> {
     match command {
-        EtlCommand::Plan(args) => show_plan(app, &args).await,
+        EtlCommand::Plan(args) => {
+            let options = args.options()?;
+            let engine = app.engine().await?;
+            plan::show(app, &engine, &options, args.format).await
+        }
         EtlCommand::Run(args) => {
             let options = args.options()?;
             let engine = app.engine().await?;
@@ -105,63 +111,6 @@ pub(crate) async fn run_models(
     let observer = Arc::new(move |_: &ModelReport| shown.add(1));
     let report = engine.run(options, Some(observer)).await?;
     Ok(report)
-}
-
-async fn show_plan(app: &App, args: &EtlArgs) -> Result<ExitCode, CliError> {
-    let options = args.options()?;
-    let engine = app.engine().await?;
-    let plans = engine.plan(&options).await?;
-    if args.format == Format::Json {
-        let models: Vec<_> = plans.iter().map(|plan| plan_json(&engine, plan)).collect();
-        app.line(&serde_json::to_string_pretty(&json!({ "models": models }))?)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let columns = [
-        Column::text("model"),
-        Column::text("action"),
-        Column::number("events"),
-        Column::text("why"),
-    ];
-    let rows: Vec<Vec<String>> = plans
-        .iter()
-        .map(|plan| {
-            vec![
-                plan.model.clone(),
-                action_text(&engine, plan),
-                plan.events.map(thousands).unwrap_or_default(),
-                plan.reason.clone(),
-            ]
-        })
-        .collect();
-    app.line(&app.output.table(&columns, &rows))?;
-    app.line(&app.output.sentence(
-        "models over other models are planned by what has changed so far; a run looks again",
-    ))?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn action_text(engine: &Engine, plan: &ModelPlan) -> String {
-    engine.project.model(&plan.model).map(|model| describe(model, plan)).unwrap_or_default()
-}
-
-fn plan_json(engine: &Engine, plan: &ModelPlan) -> serde_json::Value {
-    let partitions: Option<Vec<String>> = match &plan.action {
-        Action::Partitions(days) => Some(days.iter().map(|day| date_text(*day)).collect()),
-        _ => None,
-    };
-    json!({
-        "model": plan.model,
-        "action": action_text(engine, plan),
-        "partitions": partitions,
-        "events": plan.events,
-        "reason": plan.reason,
-    })
-}
-
-fn date_text(day: i32) -> String {
-    let date =
-        chrono::NaiveDate::default().checked_add_signed(chrono::TimeDelta::days(i64::from(day)));
-    date.map(|date| date.to_string()).unwrap_or_default()
 }
 
 /// Prints what a run did.

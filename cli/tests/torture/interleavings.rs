@@ -288,7 +288,10 @@ fn write_project(folder: &Path) {
     for model in MODELS {
         let target = folder.join(format!("sql/{model}.sql"));
         fs::create_dir_all(target.parent().unwrap()).unwrap();
-        fs::copy(bundled.join(format!("{model}.sql")), target).unwrap();
+        // What a model refers to beyond these is not there.
+        let whole = fs::read_to_string(bundled.join(format!("{model}.sql"))).unwrap();
+        let lines = whole.lines().filter(|line| !line.starts_with("-- references:"));
+        fs::write(target, lines.collect::<Vec<_>>().join("\n")).unwrap();
     }
 }
 

@@ -12,8 +12,9 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
 use super::hot::{HOT_SAMPLE, hot_sample_schema};
-use super::session::{CLOCK, EVENT_COUNTS, clock_schema, event_counts_schema};
+use super::session::{CLOCK, EVENT_COUNTS, LATEST_EVENTS, clock_schema, event_counts_schema};
 use super::{ColumnCheck, ColumnRule, FileCheck, KEY_CHECK};
+use crate::catalog::events::envelope_schema;
 use crate::catalog::{CATALOG, CHANGED_DATES, EVENTS, RUN, STAR};
 use crate::models::compile::planning_session;
 use crate::models::errors::locate_all;
@@ -33,7 +34,8 @@ const START: Position = Position { line: 1, column: 1 };
 
 /// What a check may read, for messages.
 const READS: &str = "a check reads events.<type>, events.envelope, star.<model>, \
-                     run.changed_dates, run.event_counts, run.hot_sample and run.clock";
+                     run.changed_dates, run.event_counts, run.latest_events, run.hot_sample \
+                     and run.clock";
 
 /// The checks of a model's header. `tables` are the models that are planned already.
 pub(crate) fn column_checks(
@@ -218,6 +220,7 @@ fn check_session(project: &CompiledProject) -> datafusion::common::Result<Sessio
     if let Some(schema) = schema {
         let tables = [
             (EVENT_COUNTS, event_counts_schema()),
+            (LATEST_EVENTS, envelope_schema()),
             (HOT_SAMPLE, hot_sample_schema()),
             (CLOCK, clock_schema()),
         ];
@@ -246,7 +249,9 @@ fn check_statement(file: &SourceFile, statement: &PreparedStatement) -> Vec<Diag
     for table in &statement.tables {
         let may_be = match schema_and_name(&table.value) {
             Some((EVENTS | STAR, _)) => true,
-            Some((RUN, name)) => [CHANGED_DATES, EVENT_COUNTS, HOT_SAMPLE, CLOCK].contains(&name),
+            Some((RUN, name)) => {
+                [CHANGED_DATES, EVENT_COUNTS, LATEST_EVENTS, HOT_SAMPLE, CLOCK].contains(&name)
+            }
             _ => false,
         };
         if !may_be {
@@ -299,6 +304,7 @@ async fn compile(
         reads_star: BTreeSet::new(),
         reads_events: BTreeSet::new(),
         reads_counts: false,
+        reads_latest: false,
         reads_hot: false,
         lookback: i32::try_from(header.lookback_days).unwrap_or(i32::MAX / 4),
         lookahead: i32::try_from(header.lookahead_days).unwrap_or(i32::MAX / 4),
@@ -313,6 +319,7 @@ async fn compile(
                 check.reads_events.insert(name.to_owned());
             }
             Some((RUN, EVENT_COUNTS)) => check.reads_counts = true,
+            Some((RUN, LATEST_EVENTS)) => check.reads_latest = true,
             Some((RUN, HOT_SAMPLE)) => check.reads_hot = true,
             _ => {}
         }

@@ -3,9 +3,10 @@
 //! | table | shows |
 //! |---|---|
 //! | `star.<model>` | the partitions of these days; all of it where the model has none |
-//! | `events.<type>`, `events.envelope` | landing ∪ archive of these days; for a check that reads no model, of the latest day as well |
+//! | `events.<type>`, `events.envelope` | landing ∪ archive of these days |
 //! | `run.changed_dates` | the days, without what `lookback` and `lookahead` add |
 //! | `run.event_counts` | events by type and day, of all days, as the ledger counts them |
+//! | `run.latest_events` | the envelope of the events of the latest day, whether there are new ones or not |
 //! | `run.hot_sample` | some of the new events, and whether the hot store has them |
 //! | `run.clock` | when the run began |
 
@@ -38,6 +39,8 @@ use crate::stores::ledger::archived::History;
 
 /// The table of the run's time.
 pub(super) const CLOCK: &str = "clock";
+/// The table of the latest day's events.
+pub(super) const LATEST_EVENTS: &str = "latest_events";
 /// The table of counts of events.
 pub(super) const EVENT_COUNTS: &str = "event_counts";
 
@@ -155,7 +158,8 @@ async fn session_for(
     let failed = |source| PipelineError::Query { model: check.name().to_owned(), source };
     let days = scope.days_of(check);
     let mut namespace = Namespace::default();
-    if !check.reads_events.is_empty() || check.reads_counts || check.reads_hot {
+    let reads_history = check.reads_counts || check.reads_hot || check.reads_latest;
+    if !check.reads_events.is_empty() || reads_history {
         let history = engine.stores.ledger.history(Some(scope.through)).await?;
         if check.reads_counts {
             let counts = event_counts(&history, scope.after).map_err(failed)?;
@@ -165,12 +169,12 @@ async fn session_for(
             let sample = hot_sample(engine, &history, scope.after).await?;
             namespace.add_run(HOT_SAMPLE, sample);
         }
-        let mut event_days = days.clone();
-        if let (Some(days), true) = (&mut event_days, check.reads_star.is_empty()) {
-            // How old the latest event is can be asked when there is nothing new.
-            days.extend(latest_day(&history));
+        if check.reads_latest {
+            let latest: BTreeSet<i32> = latest_day(&history).into_iter().collect();
+            let slice = event_slice(engine, history.clone(), Some(latest));
+            namespace.add_run(LATEST_EVENTS, Arc::new(EventsTable::envelope(slice)));
         }
-        add_events(&mut namespace, engine, check, history, event_days);
+        add_events(&mut namespace, engine, check, history, days.clone());
     }
     namespace.add_changed_dates(scope.changed.clone()).map_err(failed)?;
     namespace.add_run(CLOCK, clock(scope.clock).map_err(failed)?);
@@ -197,15 +201,7 @@ fn add_events(
     history: History,
     days: Option<BTreeSet<i32>>,
 ) {
-    let slice = EventSlice {
-        landing: Arc::clone(&engine.stores.landing),
-        segments: history.segments.into(),
-        archive: Some(ArchiveSlice {
-            store: engine.stores.archive.clone(),
-            state: Arc::new(history.archive),
-        }),
-        days: days.map(Arc::new),
-    };
+    let slice = event_slice(engine, history, days);
     for name in &check.reads_events {
         let contract =
             engine.project.contracts.iter().find(|contract| contract.event_type == *name);
@@ -215,6 +211,18 @@ fn add_events(
             None => continue,
         };
         namespace.add_events(name, Arc::new(table));
+    }
+}
+
+fn event_slice(engine: &Engine, history: History, days: Option<BTreeSet<i32>>) -> EventSlice {
+    EventSlice {
+        landing: Arc::clone(&engine.stores.landing),
+        segments: history.segments.into(),
+        archive: Some(ArchiveSlice {
+            store: engine.stores.archive.clone(),
+            state: Arc::new(history.archive),
+        }),
+        days: days.map(Arc::new),
     }
 }
 

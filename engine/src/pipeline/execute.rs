@@ -370,11 +370,10 @@ fn date(day: i32) -> Expr {
     lit(ScalarValue::Date32(Some(day)))
 }
 
-/// The model's rows, with the table's columns and types, of the wanted partitions.
-async fn select_rows(
+/// The model's rows, with the table's columns and types.
+pub(crate) async fn model_rows(
     session: &SessionContext,
     model: &Model,
-    input: &Input,
 ) -> Result<DataFrame, DataFusionError> {
     let state = session.state();
     let plan = state.statement_to_plan(model.source.statement.clone()).await?;
@@ -392,7 +391,16 @@ async fn select_rows(
             value.alias(&column.name)
         })
         .collect();
-    let rows = DataFrame::new(state, plan).select(columns)?;
+    DataFrame::new(state, plan).select(columns)
+}
+
+/// Those of the wanted partitions.
+async fn select_rows(
+    session: &SessionContext,
+    model: &Model,
+    input: &Input,
+) -> Result<DataFrame, DataFusionError> {
+    let rows = model_rows(session, model).await?;
     match (&input.partitions, &model.table.partition) {
         (Some(partitions), Some(partition)) => rows.filter(is_one_of(partition, partitions)),
         _ => Ok(rows),

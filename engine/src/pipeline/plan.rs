@@ -146,6 +146,10 @@ async fn plan_increment(
         return Ok((Action::Everything, "it was never loaded".to_owned()));
     };
     let through = situation.through;
+    if progress.definition_hash != model.definition_hash {
+        // Rows by the old definition would stand beside rows by the new one.
+        return Ok((Action::Everything, "its definition has changed".to_owned()));
+    }
     if model.strategy.reads_events() {
         let after = progress.ledger_sequence;
         if after < situation.archive.through {
@@ -171,9 +175,6 @@ async fn plan_increment(
         }
         let reason = format!("new events on {} days", days.len());
         return Ok((Action::Partitions(partitions), reason));
-    }
-    if progress.definition_hash != model.definition_hash {
-        return Ok((Action::Everything, "its definition has changed".to_owned()));
     }
     if let Some(mark) = marks.iter().find(|mark| mark.day.is_none()) {
         let reason = format!("{} has changed, and not by its days", mark.source);
@@ -220,7 +221,10 @@ fn sources(marks: &[StaleMark]) -> String {
 }
 
 /// The partitions whose rows are made of any of these days.
-fn touched_partitions(model: &Model, days: std::ops::RangeInclusive<i32>) -> BTreeSet<i32> {
+pub(super) fn touched_partitions(
+    model: &Model,
+    days: std::ops::RangeInclusive<i32>,
+) -> BTreeSet<i32> {
     let first = days.start().saturating_sub(model.lookahead());
     let last = days.end().saturating_add(model.lookback());
     (first..=last).collect()

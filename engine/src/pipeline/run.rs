@@ -1,7 +1,7 @@
 //! Runs the models in the order of their dependencies, independent ones at the same time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -27,7 +27,7 @@ pub enum ModelState {
     UpToDate,
     /// It failed; its table is as it was.
     Failed(PipelineError),
-    /// It was not run because a model that it reads failed.
+    /// It was not run because a model that it reads failed, or a store that it needs is away.
     Skipped(PipelineError),
 }
 
@@ -84,17 +84,6 @@ impl RunReport {
 pub type Observer = Arc<dyn Fn(&ModelReport) + Send + Sync>;
 
 impl Engine {
-    /// What a run would do, in the order in which it would.
-    pub async fn plan(&self, options: &RunOptions) -> Result<Vec<ModelPlan>, PipelineError> {
-        let selected = select_models(&self.project, &options.select)?;
-        let situation = Situation::read(self, None).await?;
-        let mut plans = Vec::new();
-        for model in self.project.models.iter().filter(|model| selected.contains(model.name())) {
-            plans.push(plan_model(self, model, options, &situation).await?);
-        }
-        Ok(plans)
-    }
-
     /// Brings the selected models up to date. A model that fails does not keep others from being
     /// loaded, except those that read it.
     pub async fn run(
@@ -148,6 +137,7 @@ impl Engine {
             ended: BTreeMap::new(),
             tasks: JoinSet::new(),
             permits: Arc::new(Semaphore::new(self.model_parallelism)),
+            away: Arc::default(),
         };
         let mut reports = Vec::new();
         loop {
@@ -240,6 +230,9 @@ struct Run<'a> {
     ended: BTreeMap<String, bool>,
     tasks: JoinSet<ModelReport>,
     permits: Arc<Semaphore>,
+    /// The store for which a model over events has waited in vain. It has tried for minutes, and
+    /// all of them need it: the others do not begin to.
+    away: Arc<OnceLock<String>>,
 }
 
 impl Run<'_> {
@@ -257,33 +250,48 @@ impl Run<'_> {
                 **needed && self.ended.get(*name) == Some(&false)
             };
             if let Some((failed, _)) = upstream().find(failed) {
-                let error = PipelineError::UpstreamFailed {
-                    model: model.name().to_owned(),
-                    upstream: failed.clone(),
-                };
-                self.ended.insert(model.name().to_owned(), false);
-                skipped.push(ModelReport {
-                    model: model.name().to_owned(),
-                    action: "none".to_owned(),
-                    state: ModelState::Skipped(error),
-                    elapsed: Duration::ZERO,
-                    checks: Vec::new(),
-                    touched: None,
-                });
+                let name = model.name().to_owned();
+                self.ended.insert(name.clone(), false);
+                let error = PipelineError::UpstreamFailed { model: name, upstream: failed.clone() };
+                skipped.push(not_run(&model, error));
             } else if upstream().all(|(name, _)| self.ended.contains_key(name)) {
                 let engine = self.engine.clone();
                 let options = self.options.clone();
                 let permits = Arc::clone(&self.permits);
                 let time = self.time;
+                let away = Arc::clone(&self.away);
                 self.tasks.spawn(async move {
                     let _permit = permits.acquire_owned().await;
-                    run_model(&engine, &model, &options, time).await
+                    let reads_events = model.strategy.reads_events();
+                    if let (true, Some(store)) = (reads_events, away.get()) {
+                        let (name, store) = (model.name().to_owned(), store.clone());
+                        return not_run(&model, PipelineError::StoreAway { model: name, store });
+                    }
+                    let report = run_model(&engine, &model, &options, time).await;
+                    if let (true, ModelState::Failed(error)) = (reads_events, &report.state)
+                        && let Some(store) = error.store_away()
+                    {
+                        away.get_or_init(|| store.to_owned());
+                    }
+                    report
                 });
             } else {
                 self.waiting.push(model);
             }
         }
         skipped
+    }
+}
+
+/// The report of a model that was not begun.
+fn not_run(model: &Model, error: PipelineError) -> ModelReport {
+    ModelReport {
+        model: model.name().to_owned(),
+        action: "none".to_owned(),
+        state: ModelState::Skipped(error),
+        elapsed: Duration::ZERO,
+        checks: Vec::new(),
+        touched: None,
     }
 }
 

@@ -16,6 +16,7 @@ const FILES: &[(&str, &str)] = &[
     ("sql/dimensions/dim_player.sql", include_str!("template/sql/dimensions/dim_player.sql")),
     ("sql/facts/fact_level.sql", include_str!("template/sql/facts/fact_level.sql")),
     ("sql/marts/mart_daily.sql", include_str!("template/sql/marts/mart_daily.sql")),
+    ("sql/tests/mart_daily.yaml", include_str!("template/sql/tests/mart_daily.yaml")),
 ];
 
 /// Why no project was made.

@@ -332,7 +332,7 @@ fn wrong_stem(path: &str, stem: &str) -> Option<Diagnostic> {
     Some(Diagnostic::error(path, message).with_hint(hint))
 }
 
-fn read_file(path: &Path) -> Result<String, String> {
+pub(crate) fn read_file(path: &Path) -> Result<String, String> {
     let cannot_read = |error: io::Error| format!("cannot read the file: {error}");
     let metadata = fs::metadata(path).map_err(cannot_read)?;
     if !metadata.is_file() {

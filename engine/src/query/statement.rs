@@ -102,6 +102,11 @@ impl PreparedStatement {
         Ok(Self { file, header, warnings, statement, tables })
     }
 
+    /// Names of the tables that it reads, as they are written.
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
+        self.tables.iter().map(|table| table.value.as_str())
+    }
+
     /// Whether it shows or measures a plan.
     pub fn is_explain(&self) -> bool {
         matches!(self.statement, Statement::Explain(_))

@@ -5,6 +5,7 @@
 //! models downstream, and the removal of the stale days that the load itself has mended. A crash
 //! before the publication leaves nothing behind; after it, nothing is repeated.
 
+mod difference;
 pub(crate) mod key;
 pub mod postgres;
 pub mod sqlite;
@@ -20,6 +21,7 @@ use datafusion::common::Result;
 use tokio::sync::mpsc::Sender;
 
 use super::error::StoreResult;
+pub use difference::{ColumnDifference, TableDifference};
 
 /// Entries kept in the history of checks.
 const CHECK_HISTORY: i64 = 20_000;
@@ -323,6 +325,16 @@ pub trait Warehouse: Send + Sync {
 
     /// The latest day of the table's partition column; `None` if it has none, or no rows.
     async fn latest_partition(&self, table: &TableDefinition) -> StoreResult<Option<i32>>;
+    /// How the table differs from what its model wants; `None` if there is no such table.
+    async fn difference(&self, table: &TableDefinition) -> StoreResult<Option<TableDifference>>;
+
+    /// About how many rows the table has, of partitions between two days (days since 1970, both
+    /// included) if given; `None` if there is no such table. Cheap rather than exact.
+    async fn estimate_rows(
+        &self,
+        table: &TableDefinition,
+        days: Option<(i32, i32)>,
+    ) -> StoreResult<Option<u64>>;
 
     /// The progress of every model.
     async fn progress(&self) -> StoreResult<Vec<ModelProgress>>;

@@ -10,7 +10,7 @@ use datafusion::prelude::SessionContext;
 use questlake_engine::stores::error::StoreErrorKind;
 use questlake_engine::stores::warehouse::{
     CheckRecord, Combine, LoadMode, ModelProgress, Preview, Publication, RunRecord, TableColumn,
-    TableDefinition, Warehouse, Watch,
+    TableDefinition, TableDifference, Warehouse, Watch,
 };
 
 pub(crate) fn column(name: &str, data_type: DataType, combine: Combine) -> TableColumn {
@@ -125,6 +125,7 @@ pub(crate) async fn suite(warehouse: &dyn Warehouse) {
     runs_are_remembered(warehouse).await;
     checks_are_remembered(warehouse).await;
     columns_are_added(warehouse).await;
+    tables_are_made_anew(warehouse).await;
     let _lock = warehouse.lock("pipeline").await.unwrap();
     assert!(warehouse.lock("pipeline").await.is_err());
     warehouse.lock("archive").await.unwrap();
@@ -409,4 +410,79 @@ async fn columns_are_added(warehouse: &dyn Warehouse) {
     assert_eq!(error.kind, StoreErrorKind::Incompatible);
     assert!(error.to_string().contains("--full-refresh"), "{error}");
     warehouse.prepare(&[wider], &["fact_day".to_owned()].into()).await.unwrap();
+}
+
+/// A table with other columns takes the place of the old one: who reads only what both have is told
+/// of the days that changed.
+async fn tables_are_made_anew(warehouse: &dyn Warehouse) {
+    warehouse.prepare(&[table()], &["fact_day".to_owned()].into()).await.unwrap();
+    let first: [Row; 2] = [("a", 100, 1, None, Some("ios")), ("b", 101, 1, None, None)];
+    load(warehouse, &first, publication(LoadMode::ReplaceAll, None, 1)).await.unwrap();
+    forget_marks(warehouse).await;
+    assert_eq!(warehouse.difference(&table()).await.unwrap(), Some(TableDifference::default()));
+    assert_eq!(
+        warehouse.estimate_rows(&table(), None).await.unwrap().map(|rows| rows > 0),
+        Some(true)
+    );
+    assert!(warehouse.estimate_rows(&table(), Some((100, 100))).await.unwrap().is_some());
+    let missing = TableDefinition { name: "no_such_table".to_owned(), ..table() };
+    assert_eq!(warehouse.difference(&missing).await.unwrap(), None);
+    assert_eq!(warehouse.estimate_rows(&missing, None).await.unwrap(), None);
+
+    // In the middle, so that it cannot be added to the table as it is.
+    let mut wider = table();
+    wider.columns.insert(2, column("level", DataType::Int64, Combine::Replace));
+    let difference = warehouse.difference(&wider).await.unwrap().unwrap();
+    assert!(difference.only_adds());
+    assert_eq!(difference.columns[0].name, "level");
+    assert_eq!(difference.columns[0].before, None);
+    let mut published = publication(LoadMode::ReplaceAll, Some(1), 2);
+    published.watches.push(Watch {
+        consumer: "levels".to_owned(),
+        used_columns: vec!["level".to_owned()],
+        date_columns: vec!["day".to_owned()],
+        exact: true,
+    });
+    // `a` is as it was, `b` has another platform, and no row has another number of events.
+    let rows = [("a", 100, 7, 1, None, Some("ios")), ("b", 101, 8, 1, None, Some("web"))];
+    load_wider(warehouse, &wider, &rows, published).await;
+    assert_eq!(stale(warehouse, "mart").await, [Some(101)].into());
+    assert_eq!(stale(warehouse, "total").await, BTreeSet::new());
+    assert_eq!(stale(warehouse, "levels").await, [None].into(), "nothing to compare with");
+    let expected = "a 1970-04-11 1  ios\nb 1970-04-12 1  web";
+    assert_eq!(select(warehouse, "").await, expected);
+
+    // Back again, with another type of what the mart reads.
+    let mut other = wider.clone();
+    other.columns.remove(2);
+    other.columns[4] = column("platform", DataType::Int64, Combine::Replace);
+    let difference = warehouse.difference(&other).await.unwrap().unwrap();
+    let changed: Vec<&str> = difference.columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(changed, ["platform", "level"]);
+    assert!(!difference.only_adds() && !difference.key_changes);
+    warehouse.prepare(&[other], &["fact_day".to_owned()].into()).await.unwrap();
+    warehouse.forget_models_except(&[]).await.unwrap();
+}
+
+type WiderRow = (&'static str, i32, i64, i64, Option<i128>, Option<&'static str>);
+
+async fn load_wider(
+    warehouse: &dyn Warehouse,
+    table: &TableDefinition,
+    rows: &[WiderRow],
+    publication: Publication,
+) {
+    let revenue = Decimal128Array::from_iter(rows.iter().map(|row| row.4));
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0))),
+        Arc::new(Date32Array::from_iter_values(rows.iter().map(|row| row.1))),
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.2))),
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.3))),
+        Arc::new(revenue.with_precision_and_scale(12, 2).unwrap()),
+        Arc::new(StringArray::from_iter(rows.iter().map(|row| row.5))),
+    ];
+    let staged = RecordBatch::try_new(table.schema(), columns).unwrap();
+    let mut load = warehouse.begin_load(table, &publication.mode).await.unwrap();
+    load.write(staged).await.unwrap();
+    load.publish(publication).await.unwrap();
 }

@@ -30,7 +30,8 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    CheckRecord, Load, LoadMode, ModelProgress, RunRecord, StaleMark, TableDefinition, Warehouse,
+    CheckRecord, Load, LoadMode, ModelProgress, RunRecord, StaleMark, TableDefinition,
+    TableDifference, Warehouse,
 };
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
 use crate::stores::postgres::PostgresDatabase;
@@ -117,6 +118,30 @@ impl Warehouse for PostgresWarehouse {
             .attempt("read the latest day", |session| async move {
                 let latest = changes::latest_day(&session, table).await?;
                 session.end(latest)
+            })
+            .await
+    }
+
+    async fn difference(&self, table: &TableDefinition) -> StoreResult<Option<TableDifference>> {
+        self.database
+            .attempt("look at a table", |session| async move {
+                let existing = tables::existing_columns(&session, &table.name).await?;
+                let found =
+                    (!existing.is_empty()).then(|| tables::table_difference(table, &existing));
+                session.end(found)
+            })
+            .await
+    }
+
+    async fn estimate_rows(
+        &self,
+        table: &TableDefinition,
+        days: Option<(i32, i32)>,
+    ) -> StoreResult<Option<u64>> {
+        self.database
+            .attempt("estimate rows", |session| async move {
+                let rows = tables::estimate_rows(&session, table, days).await?;
+                session.end(rows)
             })
             .await
     }

@@ -17,7 +17,7 @@ const FORGET: &str = "forget old events";
 fn documents_per_message(dialect: Dialect) -> u32 {
     match dialect {
         Dialect::MongoDb => 5_000,
-        Dialect::FerretDb1 => 1_000,
+        Dialect::FerretDb1 => 250,
     }
 }
 
@@ -50,7 +50,10 @@ async fn prune_collection(server: &Server, name: &str, before: DateTime) -> Stor
             "writeConcern": Server::durably(),
             "deletes": deletes(server.dialect, &ids),
         };
-        removed += server.write(FORGET, &command, |_| false).await?.count;
+        server.write(FORGET, &command, |_| false).await?;
+        // Not what the answer counts: a message whose answer was lost is sent again, and then there
+        // is nothing left to remove.
+        removed += ids.len() as u64;
     }
 }
 

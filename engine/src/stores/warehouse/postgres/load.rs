@@ -9,19 +9,20 @@
 //! Publications of a model take turns by an advisory lock, which a transaction holds to its end. A
 //! COMMIT whose answer is lost is looked up behind that lock, by the `commit_id` beside the progress.
 
+mod merge;
+
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::changes::{DaysSeen, latest_day, mark_added, mark_all, mark_stale, remember_old_rows};
+use super::changes::{DaysSeen, latest_day, mark_added, mark_all};
 use super::copy::CopyIn;
 use super::lock_key;
 use super::scan::send_copy;
 use super::statements::{
-    STAGE, append, create_stage, find_duplicate, preview_staged, preview_written, star,
-    touched_rows, updates_rows, upsert,
+    STAGE, create_stage, find_duplicate, preview_staged, preview_written, star,
 };
-use super::tables::{create, existing_columns, has_same_columns};
+use super::tables::{existing_columns, has_same_columns};
 use crate::failpoint;
 use crate::stores::error::StoreResult;
 use crate::stores::postgres::values::{Parameters, time};
@@ -33,6 +34,7 @@ use crate::stores::warehouse::{
     Load, LoadMode, LoadOutcome, ModelProgress, Preview, PreviewSender, Publication,
     TableDefinition,
 };
+use merge::merge;
 
 /// A load into one table.
 pub(super) struct PostgresLoad {
@@ -333,61 +335,6 @@ async fn latest_publication(
         Some(row) => Ok(Some((row.try_get(0)?, row.try_get(1)?))),
         None => Ok(None),
     }
-}
-
-/// Makes the staged rows part of the table. Returns the number of stale marks.
-async fn merge(
-    client: &Session,
-    table: &TableDefinition,
-    publication: &Publication,
-) -> Result<u64, Failure> {
-    let Publication { mode, watches, .. } = publication;
-    let recreate = *mode == LoadMode::ReplaceAll
-        && !has_same_columns(table, &existing_columns(client, &table.name).await?);
-    if recreate {
-        // The old rows have other columns, so they cannot be compared.
-        let drop_table = format!("DROP TABLE IF EXISTS {}", star(&table.name));
-        client.batch_execute(&drop_table).await?;
-        create(client, table).await?;
-    }
-    if recreate || publication.expected.is_none() {
-        put_staged_rows(client, table, mode).await?;
-        lock_stale_marks(client).await?;
-        return mark_all(client, table, watches).await;
-    }
-    let latest_before = latest_day(client, table).await?;
-    remember_old_rows(client, table, mode).await?;
-    put_staged_rows(client, table, mode).await?;
-    lock_stale_marks(client).await?;
-    mark_stale(client, table, watches, latest_before).await
-}
-
-async fn put_staged_rows(
-    client: &Session,
-    table: &TableDefinition,
-    mode: &LoadMode,
-) -> Result<(), Failure> {
-    match mode {
-        LoadMode::Append => {}
-        LoadMode::Upsert => {
-            // Where rows are kept as they are, the server passes over one that comes twice.
-            if !updates_rows(table)
-                && let Some(row) = client.query_opt(&find_duplicate(table), &[]).await?
-            {
-                let what = duplicate_key(row.try_get(0)?);
-                return Err(Failure::Invalid { what, advice: DUPLICATE_ADVICE });
-            }
-            return Ok(client.batch_execute(&upsert(table)).await?);
-        }
-        LoadMode::ReplaceAll => {
-            client.batch_execute(&format!("DELETE FROM {}", star(&table.name))).await?;
-        }
-        LoadMode::ReplacePartitions(_) if table.partition.is_none() => {}
-        LoadMode::ReplacePartitions(_) => {
-            client.batch_execute(&format!("DELETE FROM {}", touched_rows(table, mode))).await?;
-        }
-    }
-    Ok(client.batch_execute(&append(table)).await?)
 }
 
 async fn save_progress(

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use tokio_postgres::{Client, Transaction};
 
 use super::statements::{
-    add_column, comment_column, comment_table, create_partition_index, create_table, declared_type,
-    star,
+    add_column, comment_column, comment_table, create_partition_index, create_table, date,
+    declared_type, star,
 };
-use crate::stores::postgres::Failure;
 use crate::stores::postgres::values::Parameters;
-use crate::stores::warehouse::TableDefinition;
+use crate::stores::postgres::{Failure, quote};
+use crate::stores::warehouse::difference::{Stored, difference};
+use crate::stores::warehouse::{TableDefinition, TableDifference};
 
 /// Longest name in bytes that the server keeps whole.
 const NAME_BYTES: usize = 63;
@@ -101,6 +102,45 @@ pub(super) fn has_same_columns(table: &TableDefinition, existing: &[ExistingColu
                 && old.declared == declared_type(&new.data_type)
                 && old.in_key == table.key.contains(&new.name)
         })
+}
+
+/// How the table in the warehouse differs from what the model wants.
+pub(super) fn table_difference(
+    table: &TableDefinition,
+    existing: &[ExistingColumn],
+) -> TableDifference {
+    let stored: Vec<Stored<'_>> = existing
+        .iter()
+        .map(|old| Stored { name: &old.name, declared: &old.declared, in_key: old.in_key })
+        .collect();
+    difference(table, &stored, declared_type)
+}
+
+/// About how many rows the server expects to find, by its statistics.
+pub(super) async fn estimate_rows(
+    client: &Client,
+    table: &TableDefinition,
+    days: Option<(i32, i32)>,
+) -> Result<Option<u64>, Failure> {
+    if existing_columns(client, &table.name).await?.is_empty() {
+        return Ok(None);
+    }
+    let mut sql = format!("EXPLAIN SELECT FROM {}", star(&table.name));
+    if let (Some(partition), Some((first, last))) = (&table.partition, days) {
+        let range =
+            format!(" WHERE {} BETWEEN {} AND {}", quote(partition), date(first), date(last));
+        sql.push_str(&range);
+    }
+    let lines = client.query(&sql, &[]).await?;
+    let Some(first) = lines.first() else { return Ok(None) };
+    let line: String = first.try_get(0)?;
+    Ok(planned_rows(&line))
+}
+
+/// The rows of a plan's line such as `Seq Scan on t  (cost=0.00..1.01 rows=42 width=0)`.
+fn planned_rows(line: &str) -> Option<u64> {
+    let (_, rest) = line.split_once("rows=")?;
+    rest.split(' ').next()?.parse().ok()
 }
 
 /// What every table of the server has by itself.
@@ -214,4 +254,16 @@ fn added_columns(
         added.push(index);
     }
     Ok(added)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rows_of_a_plan_are_found() {
+        let line = "Index Only Scan using t_date_idx on t  (cost=0.29..8.31 rows=42 width=0)";
+        assert_eq!(planned_rows(line), Some(42));
+        assert_eq!(planned_rows("Result"), None);
+    }
 }

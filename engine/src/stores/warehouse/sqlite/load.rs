@@ -12,17 +12,18 @@ use super::statements::{
     append, create_partition_index, create_stage, create_table, insert_stage, preview, quote,
     upsert,
 };
+use super::tables::{existing_columns, has_same_columns, table_difference};
 use super::values::{ValueError, date_text, execute_rows};
-use super::{existing_columns, has_same_columns};
 use crate::failpoint;
 use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
 use crate::stores::sqlite::{SqliteDatabase, run_blocking};
+use crate::stores::warehouse::difference::{comparable, kept_columns};
 use crate::stores::warehouse::key::{
     DUPLICATE_ADVICE, NULL_ADVICE, describe_key, duplicate_key, null_in_key,
 };
 use crate::stores::warehouse::{
     Load, LoadMode, LoadOutcome, ModelProgress, Preview, PreviewSender, Publication,
-    TableDefinition,
+    TableDefinition, TableDifference,
 };
 
 /// A load into one table.
@@ -174,16 +175,8 @@ fn publish(
 ) -> Result<LoadOutcome, PublishFailure> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     check_fence(&transaction, publication)?;
-    let recreate = publication.mode == LoadMode::ReplaceAll
-        && !has_same_columns(table, &existing_columns(&transaction, &table.name)?);
-    if recreate {
-        // The old rows have other columns, so they cannot be compared.
-        transaction.execute_batch(&format!("DROP TABLE main.{}", quote(&table.name)))?;
-        transaction.execute_batch(&create_table(table))?;
-        if let Some(index) = create_partition_index(table) {
-            transaction.execute_batch(&index)?;
-        }
-    }
+    let existing = existing_columns(&transaction, &table.name)?;
+    let recreate = publication.mode == LoadMode::ReplaceAll && !has_same_columns(table, &existing);
     if let LoadMode::ReplacePartitions(days) = &publication.mode {
         transaction.execute_batch("CREATE TEMP TABLE replaced (day DATE PRIMARY KEY)")?;
         let mut insert = transaction.prepare("INSERT INTO temp.replaced VALUES (?1)")?;
@@ -192,10 +185,15 @@ fn publish(
         }
     }
     // Before a first load there is nothing to compare with: all of what is downstream is stale.
-    let all_changed = recreate || publication.expected.is_none();
-    let stale_marks = if all_changed {
+    let stale_marks = if publication.expected.is_none() {
+        if recreate {
+            recreate_table(&transaction, table)?;
+        }
         put_staged_rows(&transaction, table, &publication.mode)?;
         mark_all(&transaction, table, &publication.watches)?
+    } else if recreate {
+        let difference = table_difference(table, &existing);
+        publish_recreated(&transaction, table, publication, &difference)?
     } else {
         let latest_before = latest_day(&transaction, table)?;
         remember_old_rows(&transaction, table, &publication.mode)?;
@@ -207,6 +205,49 @@ fn publish(
     transaction.commit()?;
     failpoint::pass("etl.after_publish")?;
     Ok(LoadOutcome { rows_staged, stale_marks })
+}
+
+fn recreate_table(transaction: &Transaction<'_>, table: &TableDefinition) -> rusqlite::Result<()> {
+    transaction.execute_batch(&format!("DROP TABLE main.{}", quote(&table.name)))?;
+    transaction.execute_batch(&create_table(table))?;
+    match create_partition_index(table) {
+        Some(index) => transaction.execute_batch(&index),
+        None => Ok(()),
+    }
+}
+
+/// Replaces a table by one with other columns. Consumers that read only what both have are told of
+/// the days that changed; for the others there is nothing to compare with.
+fn publish_recreated(
+    transaction: &Transaction<'_>,
+    table: &TableDefinition,
+    publication: &Publication,
+    difference: &TableDifference,
+) -> rusqlite::Result<u64> {
+    let kept = kept_columns(table, difference).unwrap_or_default();
+    let (same, others) = comparable(&publication.watches, &kept);
+    let old = TableDefinition {
+        columns: table
+            .columns
+            .iter()
+            .filter(|c| kept.contains(&c.name.as_str()))
+            .cloned()
+            .collect(),
+        partition: table.partition.clone().filter(|day| kept.contains(&day.as_str())),
+        ..table.clone()
+    };
+    let compares = !kept.is_empty() && !same.is_empty();
+    let latest_before = if compares { latest_day(transaction, &old)? } else { None };
+    if compares {
+        remember_old_rows(transaction, &old, &publication.mode)?;
+    }
+    recreate_table(transaction, table)?;
+    put_staged_rows(transaction, table, &publication.mode)?;
+    let mut marks = mark_all(transaction, table, &others)?;
+    if compares {
+        marks += mark_stale(transaction, table, &same, latest_before)?;
+    }
+    Ok(marks)
 }
 
 fn check_fence(

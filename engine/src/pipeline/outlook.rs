@@ -1,0 +1,215 @@
+//! What a run would do, as far as it can be told before it begins: which partitions, about how many
+//! rows, what a changed definition means, and what becomes of the models downstream.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::plan::{
+    Action, ModelPlan, RunOptions, Situation, event_days, plan_model, source_days,
+    touched_partitions,
+};
+use super::select::select_models;
+use super::{Engine, PipelineError};
+use crate::models::{Model, Strategy};
+use crate::stores::error::StoreResult;
+use crate::stores::warehouse::TableDifference;
+
+/// What the models upstream, which run before it, will probably make of a model: at most this is
+/// stale then, since only rows that really change count.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Forecast {
+    /// Partitions (days since 1970) that are made of what will change.
+    pub days: BTreeSet<i32>,
+    /// Whether there may be others: which ones, only the changed rows tell.
+    pub unknown_days: bool,
+    /// Whether any change makes all of it stale.
+    pub everything: bool,
+}
+
+impl Forecast {
+    /// Whether nothing that the model reads will change.
+    pub fn is_unchanged(&self) -> bool {
+        self.days.is_empty() && !self.unknown_days && !self.everything
+    }
+}
+
+/// The plan for one model, and what else is known before the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedModel {
+    /// What is done by what is known now.
+    pub plan: ModelPlan,
+    /// About how many rows of other models it reads, if it reads any and they are there.
+    pub rows: Option<u64>,
+    /// How its table's columns change, if the definition has.
+    pub difference: Option<TableDifference>,
+    /// Whether the run refuses the changed columns; the way out is a full refresh of the model.
+    pub is_refused: bool,
+    /// Models that will change before this one runs, among those that it reads.
+    pub changing_upstream: Vec<String>,
+    /// What they will probably make of it, besides the plan.
+    pub forecast: Forecast,
+    /// All models that follow from this one, if it will change: the closure downstream.
+    pub downstream: Vec<String>,
+}
+
+impl PlannedModel {
+    /// Whether the model's table will probably change.
+    pub fn changes(&self) -> bool {
+        !matches!(self.plan.action, Action::UpToDate | Action::NoPartition)
+            || !self.forecast.is_unchanged()
+    }
+
+    /// The partitions that are rebuilt, now or when it is the model's turn, as far as they are
+    /// known; `None` if it is not rebuilt by partitions.
+    pub fn partitions(&self) -> Option<BTreeSet<i32>> {
+        let forecast = (!self.forecast.is_unchanged()).then_some(&self.forecast.days);
+        match (&self.plan.action, forecast) {
+            _ if self.forecast.everything => None,
+            (Action::Partitions(days), None) => Some(days.clone()),
+            (Action::Partitions(now), Some(later)) => Some(now | later),
+            (Action::UpToDate, Some(days)) => Some(days.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl Engine {
+    /// What a run would do, in the order in which it would.
+    pub async fn plan(&self, options: &RunOptions) -> Result<Vec<PlannedModel>, PipelineError> {
+        let selected = select_models(&self.project, &options.select)?;
+        let situation = Situation::read(self, None).await?;
+        let mut planned: Vec<PlannedModel> = Vec::new();
+        // The partitions of each model that will change, as far as they are known.
+        let mut changing: BTreeMap<&str, Option<BTreeSet<i32>>> = BTreeMap::new();
+        for model in self.project.models.iter().filter(|model| selected.contains(model.name())) {
+            let plan = plan_model(self, model, options, &situation).await?;
+            let difference = self.difference(model, &plan).await?;
+            let is_refused = model.strategy.reads_events()
+                && plan.progress.is_some()
+                && !options.full_refresh
+                && difference.as_ref().is_some_and(|difference| !difference.only_adds());
+            let mut entry = PlannedModel {
+                plan,
+                rows: None,
+                difference,
+                is_refused,
+                changing_upstream: Vec::new(),
+                forecast: Forecast::default(),
+                downstream: Vec::new(),
+            };
+            foresee(model, &changing, &mut entry);
+            entry.rows = self.estimate_input(model, &entry).await?;
+            if entry.changes() {
+                let days = self.changed_days(model, &entry, &situation).await?;
+                changing.insert(model.name(), days);
+                entry.downstream = self.downstream(model.name(), &selected);
+            }
+            planned.push(entry);
+        }
+        Ok(planned)
+    }
+
+    /// How the model's columns change, if its definition has.
+    async fn difference(
+        &self,
+        model: &Model,
+        plan: &ModelPlan,
+    ) -> StoreResult<Option<TableDifference>> {
+        match &plan.progress {
+            Some(known) if known.definition_hash != model.definition_hash => {
+                self.stores.warehouse.difference(&model.table).await
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// About how many rows of other models it reads; `None` if one of them is not there yet.
+    async fn estimate_input(
+        &self,
+        model: &Model,
+        planned: &PlannedModel,
+    ) -> StoreResult<Option<u64>> {
+        if model.reads.is_empty() || !planned.changes() {
+            return Ok(None);
+        }
+        let known = planned.partitions().filter(|_| !planned.forecast.unknown_days);
+        let days = known.map(|partitions| source_days(model, &partitions));
+        let range = days.and_then(|days| days.first().copied().zip(days.last().copied()));
+        let mut rows = 0;
+        for read in &model.reads {
+            let Some(upstream) = self.project.model(&read.model) else { continue };
+            match self.stores.warehouse.estimate_rows(&upstream.table, range).await? {
+                Some(estimate) => rows += estimate,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(rows))
+    }
+
+    /// The model's own partitions that will change, as far as they can be told.
+    async fn changed_days(
+        &self,
+        model: &Model,
+        planned: &PlannedModel,
+        situation: &Situation,
+    ) -> StoreResult<Option<BTreeSet<i32>>> {
+        if model.table.partition.is_none() {
+            return Ok(None);
+        }
+        let Action::NewEvents { after } = planned.plan.action else {
+            return Ok(planned.partitions().filter(|_| !planned.forecast.unknown_days));
+        };
+        let segments = self.stores.ledger.segments(after, situation.through).await?;
+        let days = event_days(model, &segments, None).into_keys();
+        // A session that began the day before grows by today's events.
+        let partitions = days.flat_map(|day| touched_partitions(model, day..=day));
+        Ok(Some(partitions.collect()))
+    }
+
+    /// The models that read this one, and those that read them, in the order of the run.
+    fn downstream(&self, name: &str, selected: &BTreeSet<String>) -> Vec<String> {
+        let mut reached: BTreeSet<&str> = [name].into();
+        let mut downstream = Vec::new();
+        for model in &self.project.models {
+            let is_reached = model.reads.iter().any(|read| reached.contains(read.model.as_str()));
+            if is_reached && selected.contains(model.name()) {
+                reached.insert(model.name());
+                downstream.push(model.name().to_owned());
+            }
+        }
+        downstream
+    }
+}
+
+/// What the changing models make of one that reads them.
+fn foresee(
+    model: &Model,
+    changing: &BTreeMap<&str, Option<BTreeSet<i32>>>,
+    planned: &mut PlannedModel,
+) {
+    for read in &model.reads {
+        let Some(days) = changing.get(read.model.as_str()) else { continue };
+        planned.changing_upstream.push(read.model.clone());
+        if model.strategy.reads_events() {
+            // Changes of other tables do not drive it.
+            continue;
+        }
+        for scan in &read.scans {
+            match days {
+                _ if model.strategy == Strategy::RebuildAll || scan.date_columns.is_empty() => {
+                    planned.forecast.everything = true;
+                }
+                None => planned.forecast.unknown_days = true,
+                Some(days) if scan.exact => planned.forecast.days.extend(days),
+                Some(days) => {
+                    let touched =
+                        days.iter().flat_map(|day| touched_partitions(model, *day..=*day));
+                    planned.forecast.days.extend(touched);
+                }
+            }
+        }
+    }
+    if planned.plan.action == Action::Everything {
+        // More than all of it cannot follow.
+        planned.forecast = Forecast::default();
+    }
+}
