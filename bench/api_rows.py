@@ -145,12 +145,13 @@ def measured(
         seconds = SECONDS if number else WARM_SECONDS
         for name, server in contenders.servers.items():
             progress(f"api: {reads.name}, {mode}: {name} …")
-            before = contenders.computed(name)
+            before, cpu_before = contenders.computed(name), server.cpu_seconds()
             if mode == "cached":
                 figures = api_load.repeated(server.url + reads.page, seconds)
             else:
                 first = reads.first_limit(number)
                 figures = api_load.never_twice(server.url, pages, first, seconds)
+            figures["cpu_seconds"] = server.cpu_seconds() - cpu_before
             figures["computed"] = contenders.computed(name) - before
             if mode == "uncached" and figures["computed"] < figures["requests"]:
                 raise SystemExit(f"{name} did not compute every answer: {figures}")
