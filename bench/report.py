@@ -127,6 +127,20 @@ def _first_error_line(*command: str) -> str:
     return ended.stderr.partition("\n")[0]
 
 
+PACKAGES = (
+    "asyncpg",
+    "duckdb",
+    "fastapi",
+    "orjson",
+    "polars",
+    "pyarrow",
+    "pyspark",
+    "redis",
+    "uvicorn",
+    "uvloop",
+)
+
+
 def versions() -> dict:
     import sqlite3
 
@@ -134,7 +148,7 @@ def versions() -> dict:
         "python": platform.python_version(),
         "python_sqlite": sqlite3.sqlite_version,
         "rustc": _output("rustc", "--version"),
-        **{name: version(name) for name in ("duckdb", "polars", "pyarrow", "pyspark")},
+        **{name: version(name) for name in PACKAGES},
         "java": _first_error_line("java", "-version"),
     }
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import data
 from adhoc_rows import adhoc
+from api_rows import api
 from archive_rows import archive
 from installation import checkpoint, copy_of, fresh_folder, ingested, questlake
 from marts_rows import marts
@@ -291,4 +292,5 @@ ALL = {
     "job": job,
     "kafka": kafka,
     "postgres": postgres,
+    "api": api,
 }

@@ -61,16 +61,25 @@ class Servers:
 @contextmanager
 def fresh(settings: Settings, purpose: str, template: str = "template0") -> Iterator[Servers]:
     """Servers with empty databases, or a copy of another installation's warehouse."""
+    with database(purpose, template) as name:
+        folder = settings.work / name
+        folder.mkdir(parents=True)
+        servers = Servers(name, folder)
+        try:
+            yield servers
+        finally:
+            pymongo.MongoClient(servers.mongo).drop_database(name)
+
+
+@contextmanager
+def database(purpose: str, template: str = "template0") -> Iterator[str]:
+    """The name of a database of PostgreSQL that is there for so long."""
     name = f"bench_{purpose}_{int(time.time())}"
-    folder = settings.work / name
-    folder.mkdir(parents=True)
     administer(f"CREATE DATABASE {name} TEMPLATE {template}")
-    servers = Servers(name, folder)
     try:
-        yield servers
+        yield name
     finally:
         administer(f"DROP DATABASE {name} WITH (FORCE)")
-        pymongo.MongoClient(servers.mongo).drop_database(name)
 
 
 def administer(sql: str) -> None:

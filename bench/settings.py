@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-ALL_ROWS = "decode ingest etl archive adhoc marts growth job kafka postgres"
+ALL_ROWS = "decode ingest etl archive adhoc marts growth job kafka postgres api"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@
 #   BENCH_ADHOC_EVENTS=20000000   events of the archive that ad-hoc queries read; 200000 to try
 #   BENCH_SERVICE_EVENTS=500000   events that go through Kafka into MongoDB
 #   BENCH_REPEAT=3         runs of each figure, of which the median counts
-#   BENCH_ROWS="decode ingest etl archive adhoc marts growth job kafka postgres"
+#   BENCH_ROWS="decode ingest etl archive adhoc marts growth job kafka postgres api"
 #   BENCH_CACHE=…/questlake/bench   simulated events and the archive of the ad-hoc queries (kept),
 #                          and data folders (removed at the end)
 #
@@ -61,6 +61,15 @@ case " ${BENCH_ROWS:-adhoc} " in
         ;;
 esac
 
+case " ${BENCH_ROWS:-api} " in
+    *" api "*)
+        if ! command -v wrk >/dev/null; then
+            echo "The load on the API is made by wrk: apt install wrk" >&2
+            exit 1
+        fi
+        ;;
+esac
+
 # --- Servers -------------------------------------------------------------------------------------
 
 with_services=()
@@ -74,6 +83,10 @@ case " ${BENCH_ROWS:-kafka} " in
                 -Dartifact="org.postgresql:postgresql:$driver_version" \
                 -DoutputDirectory="$(dirname "$BENCH_JDBC_DRIVER")" >&2
         fi
+        ;;
+    *" api "*)
+        with_services=(scripts/with-services.sh)
+        export WITH_SERVICES="postgres redis"
         ;;
 esac
 

@@ -72,6 +72,9 @@ if [ "${1:-all}" != build ]; then
     # Without Node.js there is no dashboard to be tested.
     if runs_node; then has_browser || missing+=(browser); fi
 fi
+if [ "${1:-all}" = all ]; then
+    has wrk || missing+=(wrk)
+fi
 
 # --- System packages -----------------------------------------------------------------------------
 
@@ -99,6 +102,7 @@ packages() {
             pacman:python) echo python ;;
             pacman:java) echo jre17-openjdk-headless ;;
             *:make) echo make ;;
+            *:wrk) echo wrk ;;
         esac
     done | tr '\n' ' '
 }
@@ -113,6 +117,7 @@ say_what_to_install() {
             python) echo "Python 3 with venv is missing; tests and benchmarks need it." >&2 ;;
             browser) echo "Chromium is missing; the dashboard's tests need it (or CHROMIUM=…)." >&2 ;;
             java) echo "Java $java_wanted or later is missing; PySpark needs it." >&2 ;;
+            wrk) echo "wrk is missing; the benchmarks of the API make their load with it." >&2 ;;
         esac
     done
     if has apt-get; then
@@ -124,7 +129,7 @@ say_what_to_install() {
     elif has pacman; then
         echo "Install with: sudo pacman -S $(packages pacman)" >&2
     elif [ "$(uname -s)" = Darwin ]; then
-        echo "Install with: xcode-select --install, and Java with: brew install openjdk@17" >&2
+        echo "Install with: xcode-select --install, and Java and wrk with: brew install openjdk@17 wrk" >&2
     fi
 }
 

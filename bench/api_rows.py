@@ -1,0 +1,229 @@
+"""The rows of the API: reads over HTTP, beside FastAPI with Redis on the same database."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import api_load
+import data
+from api_reads import Reads, choose
+from installation import questlake_command
+from measure import HERE, median, progress, run, run_script
+from report import Row
+from servers import address, database, with_database
+from settings import Settings
+from web_servers import WebServer, allow_open_files, free_address, serving
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+DAYS = 60
+# A player of the bundled personas sends about so many events in these days.
+EVENTS_PER_PLAYER = 350
+
+WARM_SECONDS = 3
+SECONDS = 10
+
+PEER = "FastAPI + Redis"
+WORKERS = 2
+# A database of the Redis server that nobody else uses.
+REDIS_DATABASE = "15"
+
+CLIENTS = 10_000
+# A query that takes long enough for all clients to wait for it, and a table that it reads.
+CROWDED = "/api/v1/queries/cohort_comparison"
+CROWDED_TABLE = "fact_player_day"
+
+
+class Contenders:
+    """Questlake and its peer, both on the same PostgreSQL and the same Redis."""
+
+    def __init__(self, questlake: WebServer, peer: WebServer, cache: "Redis") -> None:
+        self.servers = {"questlake": questlake, "peer": peer}
+        self.questlake = questlake
+        self.peer = peer
+        self.cache = cache
+
+    def computed(self, name: str) -> int:
+        """Answers that were computed so far. The peer puts each of its own into Redis."""
+        if name == "questlake":
+            return answers(self.questlake)["computed"]
+        return self.cache.info("commandstats").get("cmdstat_set", {}).get("calls", 0)
+
+
+def api(settings: Settings) -> list[Row]:
+    """Cached and uncached reads, and many clients that ask for one thing at once."""
+    allow_open_files(CLIENTS + 1_000)
+    events = min(settings.service_events, settings.events)
+    file = data.simulated(settings, data.players_for(events, EVENTS_PER_PLAYER), DAYS)
+    with database("api") as name:
+        folder = settings.work / name
+        folder.mkdir(parents=True)
+        stores = {
+            "QUESTLAKE_KAFKA_BROKERS": "",
+            "QUESTLAKE_STORES_WAREHOUSE": with_database(address("POSTGRES_URL"), name),
+            "QUESTLAKE_STORES_HOT": "sqlite://hot.db",
+            "QUESTLAKE_STORES_CACHE": with_database(address("REDIS_URL"), REDIS_DATABASE),
+            "QUESTLAKE_LOG": "warn",
+        }
+        progress("api: loading …")
+        run(questlake_command(settings, folder, "ingest", "--file", file), **stores)
+        run(questlake_command(settings, folder, "etl", "run"), **stores)
+        rows: list[Row] = []
+        with serving_both(settings, folder, stores) as contenders:
+            for reads in choose(contenders.questlake, data.START, DAYS):
+                differing = differences(contenders, reads)
+                for mode in ("cached", "uncached"):
+                    rows += measured(settings, folder, contenders, reads, mode, differing)
+            peaks = {name: each.peak_mib() for name, each in contenders.servers.items()}
+            rows[0].details["peak_mib"] = peaks
+            rows.append(crowd(settings, folder, stores, contenders.questlake))
+    return rows
+
+
+@contextmanager
+def serving_both(settings: Settings, folder: Path, stores: dict) -> Iterator[Contenders]:
+    own, others = free_address(), free_address()
+    serve = questlake_command(settings, folder, "serve", "--collector-listen", own)
+    host, _, port = others.partition(":")
+    uvicorn = [
+        sys.executable, "-m", "uvicorn", "api_peer:app", "--app-dir", HERE,
+        "--host", host, "--port", port, "--workers", WORKERS, "--loop", "uvloop",
+        "--http", "httptools", "--no-access-log", "--log-level", "warning",
+    ]  # fmt: skip
+    connections = {"QUESTLAKE_API_MAX_CONNECTIONS": str(CLIENTS + 1_000)}
+    peer_stores = {
+        "PEER_POSTGRES_URL": stores["QUESTLAKE_STORES_WAREHOUSE"],
+        "PEER_REDIS_URL": stores["QUESTLAKE_STORES_CACHE"],
+    }
+    # Here, so that other rows do not carry it: see measure.run.
+    from redis import Redis
+
+    cache = Redis.from_url(stores["QUESTLAKE_STORES_CACHE"])
+    cache.flushdb()
+    try:
+        with (
+            serving(serve, own, folder / "serve.log", **stores, **connections) as questlake,
+            serving(uvicorn, others, folder / "peer.log", **peer_stores) as peer,
+        ):
+            yield Contenders(questlake, peer, cache)
+    finally:
+        cache.flushdb()
+
+
+def differences(contenders: Contenders, reads: Reads) -> int:
+    """Answers of which the two have another value, column or end."""
+    progress(f"api: comparing answers, {reads.name} …")
+    differing = 0
+    for path in reads.sample():
+        ours, theirs = (server.get_json(path) for server in contenders.servers.values())
+        for answer in (ours, theirs):
+            del answer["meta"]
+        if ours != theirs:
+            progress(f"api: the answers differ: {path}")
+            differing += 1
+        if ours["next_cursor"] is not None:
+            raise SystemExit(f"not the whole answer: {path}")
+    return differing
+
+
+def measured(
+    settings: Settings,
+    folder: Path,
+    contenders: Contenders,
+    reads: Reads,
+    mode: str,
+    differing: int,
+) -> list[Row]:
+    pages = folder / "pages.txt"
+    pages.write_text("".join(f"{page}\n" for page in reads.pages))
+    runs: dict[str, list[dict]] = {"questlake": [], "peer": []}
+    # The first one is to warm up.
+    for number in range(settings.repeat + 1):
+        seconds = SECONDS if number else WARM_SECONDS
+        for name, server in contenders.servers.items():
+            progress(f"api: {reads.name}, {mode}: {name} …")
+            before, cpu_before = contenders.computed(name), server.cpu_seconds()
+            if mode == "cached":
+                figures = api_load.repeated(server.url + reads.page, seconds)
+            else:
+                first = reads.first_limit(number)
+                figures = api_load.never_twice(server.url, pages, first, seconds)
+            figures["cpu_seconds"] = server.cpu_seconds() - cpu_before
+            figures["computed"] = contenders.computed(name) - before
+            if mode == "uncached" and figures["computed"] < figures["requests"]:
+                raise SystemExit(f"{name} did not compute every answer: {figures}")
+            if number:
+                runs[name].append(figures)
+    return rows_of(reads, mode, runs, differing)
+
+
+def rows_of(reads: Reads, mode: str, runs: dict[str, list[dict]], differing: int) -> list[Row]:
+    def figure(name: str, key: str) -> float:
+        return median([one[key] for one in runs[name]])
+
+    size = sum(one["bytes"] for one in runs["questlake"])
+    size /= sum(one["requests"] for one in runs["questlake"])
+    wrong = f"; answers that differ: {differing}" if differing else ""
+    return [
+        Row(
+            name=f"API, {reads.name}, {mode}",
+            unit="requests/s",
+            questlake=figure("questlake", "requests_per_second"),
+            peers={PEER: figure("peer", "requests_per_second")},
+            aim=20.0,
+            failed=differing > 0,
+            note=f"{size / 1000:.1f} kB an answer; {api_load.CONNECTIONS} connections of wrk on "
+            f"the same machine; {WORKERS} workers of uvicorn; median "
+            f"{figure('questlake', 'p50_ms'):.2f} ms, {PEER} {figure('peer', 'p50_ms'):.2f} ms"
+            + wrong,
+            details=runs,
+        ),
+        Row(
+            name=f"API, {reads.name}, {mode}, p99",
+            unit="ms",
+            questlake=figure("questlake", "p99_ms"),
+            peers={PEER: figure("peer", "p99_ms")},
+            aim=1.0,
+            lower_is_better=True,
+            failed=differing > 0,
+        ),
+    ]
+
+
+def crowd(settings: Settings, folder: Path, stores: dict, server: WebServer) -> Row:
+    """An answer that is known, data that changes, and then very many who ask at once."""
+    progress(f"api: {CLIENTS:,} clients …")
+    server.get(CROWDED)
+    table = f"/api/v1/tables/{CROWDED_TABLE}?limit=1"
+    version = server.get_json(table)["meta"]["data_version"]
+    reload = ("etl", "run", "--full-refresh", "--select", CROWDED_TABLE)
+    run(questlake_command(settings, folder, *reload), **stores)
+    server.until(lambda: server.get_json(table)["meta"]["data_version"] != version)
+    before = answers(server)
+    outcome, _ = run_script("api_crowd.py", server.url + CROWDED, CLIENTS)
+    found = {name: count - before[name] for name, count in answers(server).items()}
+    answered = outcome["answered"]
+    return Row(
+        name=f"API, {CLIENTS:,} clients on one expired answer",
+        unit="computations",
+        questlake=found["computed"],
+        peers={},
+        aim=1.0,
+        lower_is_better=True,
+        failed=answered < CLIENTS or found["computed"] < 1,
+        note=f"{answered:,} answered, the first after {outcome['first_seconds']:.2f} s, the last "
+        f"after {outcome['last_seconds']:.2f} s; {found['shared']:,} waited for the computation, "
+        f"{found['process'] + found['cache']:,} found its answer",
+        details={**outcome, "found": found},
+    )
+
+
+def answers(server: WebServer) -> dict[str, int]:
+    """Answers that Questlake has given, by where they were found."""
+    name = "questlake_answers_total{found="
+    lines = [line for line in server.get("/metrics").decode().splitlines() if line.startswith(name)]
+    pairs = (line.removeprefix(name).split("} ") for line in lines)
+    return {found.strip('"'): int(float(count)) for found, count in pairs}
