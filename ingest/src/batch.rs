@@ -118,7 +118,7 @@ impl Ingester {
 
     /// Takes one batch in, from the first step to the last.
     #[instrument(target = "span", name = "ingest batch", skip_all,
-        fields(records = batch.records.len()))]
+        fields(records = batch.records.records.len()))]
     pub async fn ingest(&self, batch: Batch) -> Result<BatchOutcome, IngestError> {
         let ingester = self.clone();
         let prepared = tokio::task::spawn_blocking(move || ingester.prepare(batch))
