@@ -7,7 +7,7 @@
 //!            nections  time                tation     of queries
 //! ```
 //!
-//! [`routes`] lists everything that can be asked; router and OpenAPI document both follow from it.
+//! `routes.rs` lists everything that can be asked; router and OpenAPI document both follow from it.
 
 mod access;
 mod answers;

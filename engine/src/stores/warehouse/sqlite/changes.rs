@@ -7,6 +7,8 @@
 //! advances, the former latest day (it is over now) and the days between (on which nothing
 //! happened) are stale too.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::statements::{all_columns, key_equality, quote};
@@ -66,9 +68,15 @@ pub(super) fn mark_stale(
 ) -> rusqlite::Result<u64> {
     let latest_after = latest_day(transaction, table)?;
     let mut marks = 0;
+    if watches.is_empty() {
+        return Ok(marks);
+    }
+    let watched = Watched::by(table, watches);
+    watched.compare(transaction, table)?;
     for (consumer, watches) in watches_by_consumer(watches) {
         // A consumer that watches the table in several ways is told of a day once.
-        let changed: Vec<String> = watches.iter().flat_map(|watch| changes(table, watch)).collect();
+        let changed: Vec<String> =
+            watches.iter().flat_map(|watch| watched.stale_days(watch)).collect();
         marks += transaction.execute(
             &format!(
                 "INSERT INTO meta_stale (consumer, source, day, exact) \
@@ -105,58 +113,106 @@ pub(super) fn mark_all(
     Ok(consumers.len() as u64)
 }
 
-/// Queries for the days that changed rows make stale for a watch, and whether each is exact. A watch
-/// without DATE columns cannot tell days: all is stale if anything has changed.
-fn changes(table: &TableDefinition, watch: &Watch) -> Vec<String> {
-    if watch.date_columns.is_empty() {
-        let changed = changed_values(table, watch, "");
-        return vec![format!("SELECT NULL AS day, false AS exact WHERE EXISTS ({changed})")];
-    }
-    let days = |column: &String| {
-        let changed = changed_values(table, watch, column);
-        format!("SELECT day, {} AS exact FROM ({changed}) WHERE day IS NOT NULL", watch.exact)
-    };
-    watch.date_columns.iter().map(days).collect()
+/// Bits of a mask; columns beyond share the last one, which can only mark too much.
+const MASK_BITS: usize = 63;
+
+/// The mask of a row that came or went: whoever reads the table reads another row.
+const CAME_OR_WENT: i64 = -1;
+
+/// What the consumers of a table look at.
+struct Watched<'a> {
+    /// Columns beside the key whose values matter to anybody; each has a bit of the mask.
+    columns: Vec<&'a str>,
+    /// DATE columns of which the days are marked.
+    days: Vec<&'a str>,
 }
 
-/// A query for the old and new values of `column` (NULL if it is empty) in changed rows.
-fn changed_values(table: &TableDefinition, watch: &Watch, column: &str) -> String {
-    let value = |row: &str| {
-        if column.is_empty() {
-            "NULL AS day".to_owned()
-        } else {
-            format!("{row}.{} AS day", quote(column))
+impl<'a> Watched<'a> {
+    fn by(table: &TableDefinition, watches: &'a [Watch]) -> Self {
+        let sorted = |names: BTreeSet<&'a str>| names.into_iter().collect();
+        let used = watches.iter().flat_map(|watch| &watch.used_columns);
+        let days = watches.iter().flat_map(|watch| &watch.date_columns);
+        Self {
+            columns: sorted(
+                used.filter(|name| !table.key.contains(name)).map(|it| &**it).collect(),
+            ),
+            days: sorted(days.map(|name| &**name).collect()),
         }
-    };
-    if table.key.is_empty() {
-        // Without a key rows cannot be paired: all that went and all that came has changed.
-        return format!(
-            "SELECT {} FROM temp.old o UNION ALL SELECT {} FROM temp.stage s",
-            value("o"),
-            value("s")
-        );
     }
-    let differs: Vec<String> = watch
-        .used_columns
-        .iter()
-        .filter(|used| !table.key.contains(used))
-        .map(|used| format!("o.{0} IS NOT t.{0}", quote(used)))
-        .collect();
-    let differs = if differs.is_empty() { "false".to_owned() } else { differs.join(" OR ") };
-    let name = quote(&table.name);
-    let pair = key_equality(table, "o", "t");
-    let staged = key_equality(table, "s", "t");
-    let first_key = table.key.first().map(|key| quote(key)).unwrap_or_default();
-    format!(
-        "SELECT {old} FROM temp.old o CROSS JOIN main.{name} t ON {pair} WHERE {differs} \
-         UNION ALL SELECT {new} FROM temp.old o CROSS JOIN main.{name} t ON {pair} WHERE {differs} \
-         UNION ALL SELECT {old} FROM temp.old o LEFT JOIN main.{name} t ON {pair} \
-                   WHERE t.{first_key} IS NULL \
-         UNION ALL SELECT {new} FROM temp.stage s CROSS JOIN main.{name} t ON {staged} \
-                   LEFT JOIN temp.old o ON {pair} WHERE o.{first_key} IS NULL",
-        old = value("o"),
-        new = value("t"),
-    )
+
+    fn bit(&self, column: &str) -> i64 {
+        let place = self.columns.iter().position(|name| *name == column);
+        place.map_or(0, |place| 1 << place.min(MASK_BITS - 1))
+    }
+
+    /// Compares the rows once for all consumers: `temp.changed` has, of each kind of change, the columns
+    /// that differ as a mask, and the days of the row before (`o0`, `o1` …) and after (`n0` …).
+    fn compare(
+        &self,
+        transaction: &Transaction<'_>,
+        table: &TableDefinition,
+    ) -> rusqlite::Result<()> {
+        let days = |old: &str, new: &str| -> String {
+            let value = |row: &str, name: &str| match row {
+                "" => "NULL".to_owned(),
+                row => format!("{row}.{}", quote(name)),
+            };
+            let both = |(place, name): (usize, &&str)| {
+                format!(", {} AS o{place}, {} AS n{place}", value(old, name), value(new, name))
+            };
+            self.days.iter().enumerate().map(both).collect()
+        };
+        let rows = if table.key.is_empty() {
+            // Without a key rows cannot be paired: all that went and all that came has changed.
+            format!(
+                "SELECT {CAME_OR_WENT} AS mask{} FROM temp.old o \
+                 UNION ALL SELECT {CAME_OR_WENT}{} FROM temp.stage s",
+                days("o", ""),
+                days("", "s")
+            )
+        } else {
+            let bit =
+                |name: &&str| format!("(o.{0} IS NOT t.{0}) * {1}", quote(name), self.bit(name));
+            let bits: Vec<String> = self.columns.iter().map(bit).collect();
+            let bits = if bits.is_empty() { "0".to_owned() } else { bits.join(" | ") };
+            let first_key = table.key.first().map(|key| quote(key)).unwrap_or_default();
+            // What came is in the table as it was staged.
+            format!(
+                "SELECT CASE WHEN t.{first_key} IS NULL THEN {CAME_OR_WENT} ELSE {bits} END AS mask{} \
+                 FROM temp.old o LEFT JOIN main.{} t ON {} \
+                 UNION ALL SELECT {CAME_OR_WENT}{} \
+                 FROM temp.stage s LEFT JOIN temp.old o ON {} WHERE o.{first_key} IS NULL",
+                days("o", "t"),
+                quote(&table.name),
+                key_equality(table, "o", "t"),
+                days("", "s"),
+                key_equality(table, "o", "s"),
+            )
+        };
+        transaction.execute_batch(&format!(
+            "CREATE TEMP TABLE changed AS SELECT DISTINCT * FROM ({rows}) WHERE mask <> 0"
+        ))
+    }
+
+    /// Queries for the days that changed rows make stale for a watch, and whether each is exact. A
+    /// watch without DATE columns cannot tell days: all is stale if anything has changed.
+    fn stale_days(&self, watch: &Watch) -> Vec<String> {
+        let bits = watch.used_columns.iter().fold(0, |bits, column| bits | self.bit(column));
+        let changed = format!("temp.changed WHERE (mask = {CAME_OR_WENT} OR mask & {bits})");
+        if watch.date_columns.is_empty() {
+            let any = format!("EXISTS (SELECT 1 FROM {changed})");
+            return vec![format!("SELECT NULL AS day, false AS exact WHERE {any}")];
+        }
+        let watched =
+            |(_, name): &(usize, &&str)| watch.date_columns.iter().any(|own| own == **name);
+        let places = self.days.iter().enumerate().filter(watched).map(|(place, _)| place);
+        let columns = places.flat_map(|place| [format!("o{place}"), format!("n{place}")]);
+        let exact = watch.exact;
+        let days = |day: String| {
+            format!("SELECT {day} AS day, {exact} AS exact FROM {changed} AND {day} IS NOT NULL")
+        };
+        columns.map(days).collect()
+    }
 }
 
 fn mark_advance(

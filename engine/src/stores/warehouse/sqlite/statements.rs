@@ -102,7 +102,22 @@ pub(super) fn insert_stage(table: &TableDefinition) -> String {
 /// The staged rows into the table, which has none with the same key.
 pub(super) fn append(table: &TableDefinition) -> String {
     let columns = all_columns(table, "");
-    format!("INSERT INTO main.{} ({columns}) SELECT {columns} FROM temp.stage", quote(&table.name))
+    format!("INSERT INTO main.{} ({columns}) {}", quote(&table.name), staged_by_day(table))
+}
+
+/// The staged rows, day by day: aggregates give theirs in no order, and a few days of them would lie on
+/// nearly every page of a long table. Only days and row numbers are sorted.
+fn staged_by_day(table: &TableDefinition) -> String {
+    match &table.partition {
+        None => format!("SELECT {} FROM temp.stage s", all_columns(table, "s.")),
+        // Without the LIMIT, the order of a subquery would be left out.
+        Some(partition) => format!(
+            "SELECT {} FROM (SELECT _rowid_ AS place FROM temp.stage ORDER BY {} LIMIT -1) o \
+             CROSS JOIN temp.stage s ON s._rowid_ = o.place",
+            all_columns(table, "s."),
+            quote(partition)
+        ),
+    }
 }
 
 /// The staged rows merged into the table by its key.
@@ -117,9 +132,9 @@ pub(super) fn upsert(table: &TableDefinition) -> String {
         .collect();
     // `WHERE true` keeps SQLite from reading ON CONFLICT as a join condition.
     let mut sql = format!(
-        "INSERT INTO main.{} AS t ({columns}) SELECT {columns} FROM temp.stage WHERE true \
-         ON CONFLICT ({key}) DO ",
-        quote(&table.name)
+        "INSERT INTO main.{} AS t ({columns}) {} WHERE true ON CONFLICT ({key}) DO ",
+        quote(&table.name),
+        staged_by_day(table)
     );
     if updates.is_empty() {
         sql.push_str("NOTHING");
