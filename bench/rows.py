@@ -193,9 +193,11 @@ def growth(settings: Settings) -> list[Row]:
         for increment in increments:
             progress(f"growth: one more day after the {length} history …")
             steps[length]["ingest"].append(
-                questlake(settings, folder, "ingest", "--file", increment)
+                questlake(settings, folder, "ingest", "--format", "json", "--file", increment)
             )
-            steps[length]["etl run"].append(questlake(settings, folder, "etl", "run"))
+            steps[length]["etl run"].append(
+                questlake(settings, folder, "etl", "run", "--format", "json")
+            )
     rows = []
     for step in ("ingest", "etl run"):
         times = {
@@ -228,6 +230,10 @@ def growth(settings: Settings) -> list[Row]:
                     },
                     "cpu_seconds": busy,
                     "peak_mib": peaks,
+                    # Which model it is that grows.
+                    "reports": {
+                        length: data.last_json(steps[length][step][-1].output) for length in steps
+                    },
                 },
             )
         )
