@@ -6,7 +6,7 @@ use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use questlake_engine::stores::keys::Scope;
 use questlake_engine::stores::ledger::{QuarantineEntry, QuarantineFilter};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::access::Caller;
 use crate::api::{Api, ReplayRequest};
@@ -121,7 +121,7 @@ pub(crate) async fn list(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReplayBody {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_numbers")]
     ids: Vec<i64>,
     #[serde(default)]
     reason: Option<String>,
@@ -138,6 +138,19 @@ struct Replayed {
     landed: u64,
     duplicates: u64,
     refused: Vec<Refused>,
+}
+
+/// Whole numbers as JSON has them: `7.0` is one.
+fn whole_numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<i64>, D::Error> {
+    // Beyond these not every whole number is a double.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let whole = |number: serde_json::Number| {
+        let rounded = number.as_f64().filter(|value| value.fract() == 0.0 && value.abs() <= EXACT);
+        number.as_i64().or(rounded.map(|value| value as i64)).ok_or_else(|| {
+            serde::de::Error::custom(format!("{number} is not the number of a record"))
+        })
+    };
+    Vec::<serde_json::Number>::deserialize(deserializer)?.into_iter().map(whole).collect()
 }
 
 #[derive(Serialize)]
