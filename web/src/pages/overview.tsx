@@ -35,18 +35,30 @@ const figures: Figure[] = [
 
 function Figures({ daily, before }: { daily: MartRows; before: MartRows }): React.JSX.Element {
   const filters = useFilters();
-  const day = filters.to ?? lastDayOf(daily.rows);
+  const last = filters.to ?? lastDayOf(daily.rows);
   const on = (rows: Row[], date: string | null): Row | undefined =>
     rows.find((row) => row.date === date);
+  // A few hours beside a whole day would only frighten: the day that is running has a line of its own.
+  const running = last !== null && !filters.isOver(last) ? on(daily.rows, last) : undefined;
+  const wholeDay = running === undefined || last === null ? last : addDays(last, -1);
+  const day = on(daily.rows, wholeDay) === undefined ? last : wholeDay;
   const today = on(daily.rows, day);
   const weekAgo = day === null ? null : addDays(day, -7);
   const then = on(daily.rows, weekAgo) ?? on(before.rows, weekAgo);
   const over = day === null || filters.isOver(day);
+  const whole = over ? daily.rows.filter((row) => filters.isOver(textOf(row.date))) : daily.rows;
   return (
     <section aria-label="The latest day beside the same weekday a week earlier">
       <p className="lead">
         {day === null ? '\u00a0' : longDay(day)}
         {!over && <span className="badge warn">not over yet</span>}
+        {running !== undefined && over && (
+          <small className="muted" data-running>
+            Today so far: {integer(numberOf(running.dau) ?? 0)} players,{' '}
+            {integer(numberOf(running.sessions) ?? 0)} sessions,{' '}
+            {compactMoney(numberOf(running.total_revenue_usd) ?? 0)} revenue
+          </small>
+        )}
       </p>
       <div className="tiles">
         {figures.map(({ column, inverse }) => {
@@ -81,7 +93,7 @@ function Figures({ daily, before }: { daily: MartRows; before: MartRows }): Reac
                       points: share,
                     }
               }
-              trend={daily.rows.map((row) => numberOf(row[column]))}
+              trend={whole.map((row) => numberOf(row[column]))}
             />
           );
         })}
