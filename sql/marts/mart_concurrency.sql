@@ -3,6 +3,8 @@
 -- One over midnight counts on both days, and one that seems to last for more than a week on the
 -- first 8 of its days. 'all' stands for no cut.
 --
+-- title: Concurrency
+-- chart: line x=date y=peak_sessions,avg_sessions
 -- load: replace
 -- key: date, platform, country
 -- partition: date

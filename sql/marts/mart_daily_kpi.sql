@@ -2,6 +2,8 @@
 -- 'all' stands for no cut. Unique-user figures are counted at each row's own grain: never add up
 -- dau, wau, mau, payers or new_players over days or cuts.
 --
+-- title: Daily figures
+-- chart: line x=date y=dau,wau,mau
 -- load: replace
 -- key: date, platform, country
 -- partition: date

@@ -2,6 +2,8 @@
 -- own at the end of it. 'all' stands for no cut. Players and balances are counted at each row's own
 -- grain: never add them up over days or cuts.
 --
+-- title: Economy
+-- chart: line x=date y=earned,spent
 -- load: replace
 -- key: date, platform, country, currency
 -- partition: date

@@ -2,6 +2,8 @@
 -- ones first. 'all' stands for no cut. Players are counted at each row's own grain: never add them
 -- up.
 --
+-- title: Sources and sinks
+-- chart: line x=date y=amount
 -- load: replace
 -- key: date, platform, country, currency, direction, reason
 -- partition: date

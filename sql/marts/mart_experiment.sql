@@ -3,6 +3,8 @@
 -- country of the players' exposure; 'all' stands for no cut. Mind that of twenty comparisons without
 -- a difference one has a p-value below 0.05.
 --
+-- title: Experiments
+-- chart: table
 -- load: replace
 -- key: experiment_id, platform, country, variant
 --

@@ -3,6 +3,8 @@
 -- country of the players' exposure; 'all' stands for no cut. Payers are counted at each row's own
 -- grain: never add them up over days or cuts.
 --
+-- title: Experiments by day
+-- chart: line x=date y=exposed_players,payers
 -- load: replace
 -- key: date, experiment_id, variant, platform, country
 -- partition: date

@@ -3,6 +3,8 @@
 -- within the funnel's window after the registration; until then it is simply not reached yet.
 -- Cohorts are cut by the platform and country of the registration; 'all' stands for no cut.
 --
+-- title: Funnels
+-- chart: funnel x=step_name y=players
 -- load: replace
 -- key: funnel, cohort_date, platform, country, step
 -- partition: cohort_date

@@ -2,6 +2,8 @@
 -- first time. Attempts are cut by the platform and country of their first event, first wins by
 -- those of the winning event; 'all' stands for no cut. Medians are of each row's own grain.
 --
+-- title: Levels
+-- chart: line x=date y=win_rate
 -- load: replace
 -- key: date, platform, country, level_id
 -- partition: date

@@ -2,6 +2,8 @@
 -- A day that is not over is absent, not 0. Cohorts are cut by the platform and country of the
 -- players' first events; 'all' stands for no cut.
 --
+-- title: Lifetime value
+-- chart: heatmap x=day_n y=cohort_date value=ltv
 -- load: replace
 -- key: cohort_date, platform, country, day_n
 -- partition: cohort_date

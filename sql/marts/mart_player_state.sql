@@ -4,6 +4,8 @@
 -- states add up to all players who had come by the day. Cut by the platform and country of the
 -- players' first events; 'all' stands for no cut.
 --
+-- title: Player states
+-- chart: stacked x=date y=current_players,at_risk_players,dormant_players
 -- load: replace
 -- key: date, platform, country
 -- partition: date

@@ -2,6 +2,8 @@
 -- 'all' stands for no cut. Sessions are cut by their first event, errors by their own platform and
 -- country. Players are counted at each row's own grain: never add them up.
 --
+-- title: Stability
+-- chart: line x=date y=crash_free_sessions,crash_free_players
 -- load: replace
 -- key: date, platform, country
 -- partition: date
