@@ -166,6 +166,11 @@ def rows_of(reads: Reads, mode: str, runs: dict[str, list[dict]], differing: int
 
     size = sum(one["bytes"] for one in runs["questlake"])
     size /= sum(one["requests"] for one in runs["questlake"])
+    # In milliseconds; what PostgreSQL and Redis take for it is not in it.
+    busy = {
+        name: 1000 * sum(one["cpu_seconds"] for one in of) / sum(one["requests"] for one in of)
+        for name, of in runs.items()
+    }
     wrong = f"; answers that differ: {differing}" if differing else ""
     return [
         Row(
@@ -175,10 +180,11 @@ def rows_of(reads: Reads, mode: str, runs: dict[str, list[dict]], differing: int
             peers={PEER: figure("peer", "requests_per_second")},
             aim=20.0,
             failed=differing > 0,
-            note=f"{size / 1000:.1f} kB an answer; {api_load.CONNECTIONS} connections of wrk on "
-            f"the same machine; {WORKERS} workers of uvicorn; median "
-            f"{figure('questlake', 'p50_ms'):.2f} ms, {PEER} {figure('peer', 'p50_ms'):.2f} ms"
-            + wrong,
+            note=f"{size / 1000:.1f} kB an answer; {api_load.CONNECTIONS} connections of wrk, on "
+            f"the same cores; {WORKERS} workers of uvicorn; median "
+            f"{figure('questlake', 'p50_ms'):.2f} ms, {PEER} {figure('peer', 'p50_ms'):.2f} ms; "
+            f"processor time of the server for each answer {busy['questlake']:.3f} ms, {PEER} "
+            f"{busy['peer']:.3f} ms" + wrong,
             details=runs,
         ),
         Row(
