@@ -6,8 +6,8 @@
 //! | where an answer is looked for | by |
 //! |---|---|
 //! | in this process, ready to be sent | the request as it was written; the version is compared |
-//! | in the cache of the installation | what was asked, and the version |
-//! | among the computations under way | the same: whoever comes later waits for the first |
+//! | among the questions under way | what was asked, and the version: whoever comes later waits for the first |
+//! | in the cache of the installation | the same; only the first looks there |
 //!
 //! A computation belongs to nobody: it ends, and is kept, even if whoever asked first has gone. Answers
 //! that are too large to be kept are sent as they come, to one caller each.
@@ -136,12 +136,6 @@ impl Answers {
             return self.compute_alone(&question, compute).await;
         }
         let key = question.key();
-        if let Some(body) = self.cache.get(&key).await {
-            count(&self.counters.hits);
-            let ready = Arc::new(ready(&question, etag, body));
-            self.keep_near(request, &ready);
-            return Ok(ready.response(headers));
-        }
         match self.join(&key) {
             Joined::Others(others) => {
                 count(&self.counters.shared);
@@ -244,9 +238,19 @@ impl Lead {
     where
         Work: Future<Output = Result<(), Problem>> + Send + 'static,
     {
-        // Another process, or a computation that has just ended, may have been faster.
+        // A computation that has just ended, or another process, may have been faster. Here is looked
+        // first: a cache that is too slow to answer must not cause a second computation.
+        let version = self.question.freshness.version;
+        let near = self.request.as_deref().and_then(|request| self.answers.near(request));
+        if let Some(ready) = near.filter(|ready| ready.version() == version) {
+            self.answers.count_near_hit();
+            let response = ready.response(&HeaderMap::new());
+            return self.end(Ok(response), Outcome::Ready(ready));
+        }
         if let Some(body) = self.answers.cache.get(&self.key).await {
+            count(&self.answers.counters.hits);
             let ready = Arc::new(ready(&self.question, self.etag.clone(), body));
+            self.answers.keep_near(self.request.take(), &ready);
             let response = ready.response(&HeaderMap::new());
             return self.end(Ok(response), Outcome::Ready(ready));
         }
