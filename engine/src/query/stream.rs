@@ -303,8 +303,12 @@ impl Run {
             Ok(()) => Message::Done,
             Err(error) => Message::Failed(error),
         };
+        // Whoever is told may end the process: by then the folder of spilled rows must be gone, which
+        // goes with the last that has the session.
+        let sender = self.sender.clone();
+        drop(self);
         // Whoever asked may have gone.
-        let _ = self.sender.send(last).await;
+        let _ = sender.send(last).await;
     }
 
     async fn execute_spilling(&self) -> Result<(), QueryError> {
