@@ -1,7 +1,8 @@
 //! The shared cache: a Redis server.
 //!
 //! A server that is away costs one call its time-out; after that, calls are misses at once until it
-//! is time to ask again. Going away and coming back are logged, the calls in between are not.
+//! is time to ask again. Going away and coming back are logged, once a minute at most; the calls in
+//! between are not.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,6 +24,10 @@ const KEY_PREFIX: &str = "questlake:";
 /// Largest value that is sent.
 const LARGEST_VALUE: usize = 8 << 20;
 
+/// Time between two lines of the log that say that the server does not answer: one that is at its limits
+/// goes and comes with every call.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+
 /// Time until a server that was away is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -36,6 +41,16 @@ pub struct RedisCache {
     timeout: Duration,
     connection: Mutex<Option<ConnectionManager>>,
     away: Mutex<Option<Away>>,
+    told: Mutex<Told>,
+}
+
+/// What the log has been told.
+#[derive(Default)]
+struct Told {
+    /// When it was told last that the server does not answer.
+    at: Option<Instant>,
+    /// Whether it is to be told that the server answers again.
+    is_away: bool,
 }
 
 /// A server that does not answer.
@@ -63,6 +78,7 @@ impl RedisCache {
             timeout,
             connection: Mutex::new(None),
             away: Mutex::new(None),
+            told: Mutex::default(),
         })
     }
 
@@ -114,14 +130,17 @@ impl RedisCache {
     }
 
     fn note_answer(&self) {
-        if lock(&self.away).take().is_some() {
+        let was_away = lock(&self.away).take().is_some();
+        if was_away && std::mem::take(&mut lock(&self.told).is_away) {
             info!(cache = %self.url, "the {} answers again", self.name());
         }
     }
 
     fn note_fault(&self, reason: String) {
         let mut away = lock(&self.away);
-        if away.is_none() {
+        let mut told = lock(&self.told);
+        if away.is_none() && told.at.is_none_or(|at| at.elapsed() >= TELL_AGAIN) {
+            *told = Told { at: Some(Instant::now()), is_away: true };
             warn!(
                 cache = %self.url,
                 "the {} does not answer: {reason}; answers are computed anew until it does",
