@@ -235,7 +235,7 @@ fn print_models(app: &App, status: &Status) -> Result<(), CliError> {
                 }
                 Some(_) if model.stale_days > 0 => waiting(counted(model.stale_days, "stale day")),
                 Some(_) if model.definition_changed => {
-                    waiting("its SQL has changed; --full-refresh rebuilds it".to_owned())
+                    waiting("its SQL has changed; the next run rebuilds it".to_owned())
                 }
                 Some(_) => Cell::styled(Style::Good, "up to date"),
             };

@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::datatypes::DataType;
 
 use super::{
-    ColumnDoc, ColumnRef, Documentation, EventColumnDoc, EventDoc, ModelDoc, ParameterDoc,
-    QueryDoc, Reader, TestDoc,
+    CheckDoc, ColumnDoc, ColumnRef, Documentation, EventColumnDoc, EventDoc, ModelDoc,
+    ParameterDoc, QueryDoc, Reader, TestDoc,
 };
 use crate::catalog::events::{ENVELOPE_TABLE, envelope_schema};
 use crate::catalog::{EVENTS, STAR};
+use crate::checks::severity_name;
 use crate::models::{CompiledProject, Model};
 use crate::project::contract::{ColumnType, EventContract, FIRST_PROPERTY_COLUMN, envelope};
+use crate::project::diagnostic::Severity;
 use crate::query::parameters::type_name;
 use crate::query::saved::SavedQuery;
 use crate::stores::warehouse::Combine;
@@ -71,7 +73,7 @@ pub fn document(project: &CompiledProject, tests: &[ModelTest]) -> Documentation
     let known = Known { uses, readers };
     let mut models: Vec<ModelDoc> = Vec::with_capacity(project.models.len());
     for model in &project.models {
-        let doc = model_doc(model, tests, &known, &models);
+        let doc = model_doc(model, project, tests, &known, &models);
         models.push(doc);
     }
     let mut events = vec![envelope_doc(&known)];
@@ -118,7 +120,36 @@ fn tables_of(model: &Model) -> Vec<String> {
     tables.into_iter().collect()
 }
 
-fn model_doc(model: &Model, tests: &[ModelTest], known: &Known, upstream: &[ModelDoc]) -> ModelDoc {
+/// Its key, what its header asks of its columns, and the files of `sql/checks/` that are about it.
+fn checks_of(model: &Model, project: &CompiledProject) -> Vec<CheckDoc> {
+    let key = (!model.table.key.is_empty()).then(|| CheckDoc {
+        name: "key".to_owned(),
+        description: Some(format!(
+            "{} is NULL, or there twice",
+            model.table.key.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        )),
+        severity: severity_name(Severity::Error).to_owned(),
+    });
+    let columns = model.checks.iter().map(|check| CheckDoc {
+        name: check.name(),
+        description: Some(check.description()),
+        severity: severity_name(check.severity).to_owned(),
+    });
+    let files = project.checks_on(model.name()).map(|check| CheckDoc {
+        name: check.name().to_owned(),
+        description: check.description.clone(),
+        severity: severity_name(check.severity).to_owned(),
+    });
+    key.into_iter().chain(columns).chain(files).collect()
+}
+
+fn model_doc(
+    model: &Model,
+    project: &CompiledProject,
+    tests: &[ModelTest],
+    known: &Known,
+    upstream: &[ModelDoc],
+) -> ModelDoc {
     let table = star(model.name());
     let columns = model
         .table
@@ -172,7 +203,7 @@ fn model_doc(model: &Model, tests: &[ModelTest], known: &Known, upstream: &[Mode
         file: model.source.file.path().to_owned(),
         sql: model.source.file.text().to_owned(),
         tests,
-        checks: Vec::new(),
+        checks: checks_of(model, project),
     }
 }
 

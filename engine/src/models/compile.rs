@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
+use datafusion::common::DataFusionError;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::LogicalPlan;
@@ -116,7 +118,8 @@ async fn compile_model(
     let influences = scan_influences(&optimized, partition_place(&table))
         .map_err(|error| locate_all(file, &error))?;
     let reads = star_reads(source, &table, &lineage, &influences, upstream);
-    let definition_hash = definition_hash(source);
+    let types = types_of(&optimized, &table).map_err(|error| locate_all(file, &error))?;
+    let definition_hash = definition_hash(source, &types);
     let source = Arc::clone(source);
     Ok(Model { source, table, strategy, reads, lineage, checks, definition_hash })
 }
@@ -277,8 +280,27 @@ fn is_star(table: &str, name: &str) -> bool {
     }
 }
 
-/// Hash of the SQL as parsed (without comments and layout) and of the header's settings.
-fn definition_hash(source: &ModelSource) -> u64 {
+/// The types of the columns that the model reads and has: with others, the same SQL means something else.
+fn types_of(
+    optimized: &LogicalPlan,
+    table: &TableDefinition,
+) -> Result<Vec<String>, DataFusionError> {
+    let mut types = BTreeSet::new();
+    optimized.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            for field in scan.projected_schema.fields() {
+                let column = format!("{}.{}", scan.table_name, field.name());
+                types.insert(format!("{column} {}", field.data_type()));
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let own = table.columns.iter().map(|column| format!("{} {}", column.name, column.data_type));
+    Ok(types.into_iter().chain(own).collect())
+}
+
+/// Hash of the SQL as parsed (without comments and layout), of the header's settings, and of the types.
+fn definition_hash(source: &ModelSource, types: &[String]) -> u64 {
     let header = &source.header;
     let combine: Vec<String> = header
         .combine
@@ -286,7 +308,7 @@ fn definition_hash(source: &ModelSource) -> u64 {
         .map(|combine| format!("{} {:?}", combine.value.column, combine_of(&combine.value.rule)))
         .collect();
     let canonical = format!(
-        "{}\n{:?}\n{:?}\n{combine:?}\n{:?}\n{} {}",
+        "{}\n{:?}\n{:?}\n{combine:?}\n{:?}\n{} {}\n{types:?}",
         source.statement,
         header.load.as_ref().map(|load| load.value),
         header.key.iter().map(|key| &key.value).collect::<Vec<_>>(),

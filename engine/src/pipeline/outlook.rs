@@ -55,8 +55,13 @@ pub struct PlannedModel {
 impl PlannedModel {
     /// Whether the model's table will probably change.
     pub fn changes(&self) -> bool {
-        !matches!(self.plan.action, Action::UpToDate | Action::NoPartition)
-            || !self.forecast.is_unchanged()
+        let changes = match self.plan.action {
+            Action::UpToDate | Action::NoPartition => false,
+            // Commits without an event that it reads.
+            Action::NewEvents { .. } => self.plan.events != Some(0),
+            Action::Partitions(_) | Action::Everything => true,
+        };
+        changes || !self.forecast.is_unchanged()
     }
 
     /// The partitions that are rebuilt, now or when it is the model's turn, as far as they are

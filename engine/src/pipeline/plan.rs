@@ -20,6 +20,15 @@ pub struct RunOptions {
     pub backfill: Option<(i32, i32)>,
 }
 
+impl RunOptions {
+    /// Whether this very model is asked for, not only with others.
+    pub fn names(&self, model: &str) -> bool {
+        let selectors = self.select.iter().flat_map(|selector| selector.split([',', ' ']));
+        let name = |selector: &str| selector.trim_matches('+').trim_start_matches("star.") == model;
+        selectors.map(str::trim).any(name)
+    }
+}
+
 /// What is done with one model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {

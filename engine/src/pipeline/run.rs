@@ -139,7 +139,12 @@ impl Engine {
     ) -> Result<RunReport, PipelineError> {
         let situation = Situation::read(self, None).await?;
         let rebuilt = self.rebuilt_tables(selected, options, &situation);
-        let tables: Vec<_> = self.project.models.iter().map(|model| model.table.clone()).collect();
+        // A model that is not selected keeps its table as it is; one that was never loaded may be read.
+        let concerned = |model: &&Arc<Model>| {
+            selected.contains(model.name()) || !situation.progress.contains_key(model.name())
+        };
+        let models = self.project.models.iter().filter(concerned);
+        let tables: Vec<_> = models.map(|model| model.table.clone()).collect();
         let migrations = self.stores.warehouse.prepare(&tables, &rebuilt).await?;
         let mut run = Run {
             engine: self,
@@ -369,6 +374,8 @@ async fn plan_and_execute(
     report.action = describe(model, &plan);
     report.state = match plan.action {
         Action::UpToDate => ModelState::UpToDate,
+        // Among all models there are some that have no days; only who asks for one must be told.
+        Action::NoPartition if !options.names(model.name()) => ModelState::UpToDate,
         Action::NoPartition => {
             ModelState::Failed(PipelineError::NoPartition { model: model.name().to_owned() })
         }

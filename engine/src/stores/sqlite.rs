@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::error::{StoreError, StoreErrorKind, StoreResult};
@@ -126,6 +127,9 @@ fn connect(store: &str, path: &Path) -> StoreResult<Connection> {
         .map_err(|error| sqlite_error(store, "open the database", error))?;
     let settings = || -> rusqlite::Result<()> {
         connection.busy_timeout(BUSY_TIMEOUT)?;
+        // A column that is not there is a mistake, not a text of its own name.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         // 64 MiB of page cache: indexes of a few million keys stay in memory.
         connection.pragma_update(None, "cache_size", -65_536)?;

@@ -12,7 +12,7 @@ SELECT
     min(event_time) AS first_seen_at,
     max(event_time) AS last_seen_at,
     count(*) AS events,
-    last_value(platform ORDER BY event_time) AS platform,
-    last_value(country ORDER BY event_time) AS country
+    last_value(platform ORDER BY event_time, platform) AS platform,
+    last_value(country ORDER BY event_time, country) AS country
 FROM events.envelope
 GROUP BY player_id
