@@ -105,16 +105,28 @@ impl Access {
             return Ok(Caller::Local);
         };
         let caller = Caller::Key(self.find(given).await?);
+        // What is refused costs too.
+        if let Caller::Key(key) = &caller {
+            self.rates.take(key)?;
+        }
         if let Needs::Scope(scope) = needs
             && !caller.may(scope)
         {
             let detail = format!("this needs a key with the scope `{}`", scope.name());
             return Err(Problem::new(Kind::NoScope, detail));
         }
-        if let Caller::Key(key) = &caller {
-            self.rates.take(key)?;
-        }
         Ok(caller)
+    }
+
+    /// Whether a caller that was admitted would still be: its key may have been revoked meanwhile. A
+    /// store that does not answer takes nothing away.
+    pub(crate) async fn still_admits(&self, headers: &HeaderMap) -> bool {
+        match given_key(headers) {
+            Ok(Some(given)) => {
+                !matches!(self.find(given).await, Err(problem) if problem.kind == Kind::NoKey)
+            }
+            _ => true,
+        }
     }
 
     /// The key, if it is good. What is wrong with one that is not, nobody is told.

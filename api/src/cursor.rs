@@ -10,6 +10,9 @@ use questlake_engine::project::contract::TIME_ZONE;
 use questlake_engine::query::reading::ScalarValue;
 use serde::{Deserialize, Serialize};
 
+/// More rows than any table has.
+const MOST_ROWS: usize = 1 << 40;
+
 /// Longest cursor that is looked at: keys are short.
 const LONGEST: usize = 8 << 10;
 
@@ -67,7 +70,7 @@ pub(crate) fn decode(cursor: &str, signature: u64, types: &[DataType]) -> Option
                 .collect();
             values.map(Position::After)
         }
-        (None, Some(rows)) => Some(Position::Skip(rows)),
+        (None, Some(rows)) if rows <= MOST_ROWS => Some(Position::Skip(rows)),
         _ => None,
     }
 }

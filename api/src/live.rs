@@ -136,7 +136,8 @@ pub(crate) async fn live(
     Parameters::new(request.uri().query().unwrap_or_default()).finish()?;
     let first = api.live.message().await?;
     let begun = stream::once(async move { Ok::<_, Infallible>(first) });
-    let rest = stream::unfold(api, |api| async move {
+    let headers = request.headers().clone();
+    let rest = stream::unfold((api, headers), |(api, headers)| async move {
         let next = Instant::now() + EVERY;
         while Instant::now() < next {
             // A server that stops does not wait for those who only watch.
@@ -145,11 +146,14 @@ pub(crate) async fn live(
             }
             tokio::time::sleep(PAUSE).await;
         }
+        if !api.access.still_admits(&headers).await {
+            return None;
+        }
         let message = match api.live.message().await {
             Ok(message) => message,
             Err(_) => Bytes::from_static(b": the ledger does not answer\n\n"),
         };
-        Some((Ok(message), api))
+        Some((Ok(message), (api, headers)))
     });
     let mut response = Response::new(Body::from_stream(futures::StreamExt::chain(begun, rest)));
     let headers = response.headers_mut();

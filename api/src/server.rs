@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 use crate::api::Api;
 
 /// Longest time for the head of a request: a connection that says nothing gives its place away.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Largest head of a request.
 const HEAD_BYTES: usize = 64 << 10;

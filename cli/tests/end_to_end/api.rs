@@ -521,3 +521,35 @@ fn without_the_cache_answers_are_the_same() {
     assert_eq!(cache.unwrap()["ready"], false, "{ready}");
     assert_eq!(ready["ready"], true, "only the cache is away: {ready}");
 }
+
+#[test]
+fn what_is_too_deep_or_too_wide_is_refused_and_the_server_lives() {
+    let client = Client::new();
+    let columns: Vec<String> = (0..30).map(|number| format!("c{number}")).collect();
+    let values = vec!["1"; 30].join(",");
+    let columns = columns.join(",");
+    let deep_type = format!("{}Int64{}", "List(".repeat(5_000), ")".repeat(5_000));
+    for sql in [
+        format!("SELECT {}", vec!["1"; 2_500].join("+")),
+        format!("SELECT {}", vec!["1"; 100_000].join("+")),
+        vec!["SELECT 1"; 600].join(" UNION ALL "),
+        format!(
+            "SELECT count(*) FROM fact_session WHERE {}",
+            vec!["events = 0"; 2_000].join(" OR ")
+        ),
+        format!("SELECT 1{}", "::int".repeat(50_000)),
+        format!("SELECT 1{}", " IS NULL".repeat(50_000)),
+        format!("SELECT 1 FROM {}", vec!["(SELECT 1)"; 3_000].join(",")),
+        format!("SELECT arrow_cast([1], '{deep_type}')"),
+        format!(
+            "SELECT count(*) FROM (VALUES ({values})) AS t({columns}) GROUP BY CUBE ({columns})"
+        ),
+    ] {
+        let refused = client.query(&json!({ "sql": sql }));
+        assert_eq!(refused.status, 400, "{}: {}", &sql[..60], refused.text());
+    }
+    let many = vec!["1"; 20_000].join(",");
+    let allowed = client.query(&json!({ "sql": format!("SELECT 1 IN ({many}) AS found") }));
+    assert_eq!(allowed.rows()[0]["found"], true);
+    assert_eq!(client.get("/healthz").status, 200);
+}

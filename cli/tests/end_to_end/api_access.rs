@@ -1,6 +1,6 @@
 //! Who may ask what.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -221,4 +221,31 @@ fn ten_thousand_connections_cost_little_and_end_with_those_who_hold_them() {
         let answer = fetch(&agent, &status, &[]);
         (answer.status == 200).then(|| assert_eq!(answer.ok(), before))
     });
+}
+
+#[test]
+fn a_live_stream_ends_with_its_key() {
+    let sandbox = Sandbox::new();
+    let watcher = key(&sandbox, &["watcher", "--scope", "read"]);
+    let server = Server::start(&sandbox, &["--api-keys", "required"]);
+    let address = server.url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!(
+        "GET /api/v1/live HTTP/1.1\r\nhost: {address}\r\nauthorization: {}\r\n\r\n",
+        bearer(&watcher)
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut begun = [0; 12];
+    stream.read_exact(&mut begun).unwrap();
+    assert_eq!(&begun, b"HTTP/1.1 200");
+    sandbox.succeed(&["key", "revoke", "watcher"]);
+    // The last chunk of an answer is empty: the stream is over, though the connection may be kept.
+    let mut seen = Vec::new();
+    let mut part = [0; 4096];
+    while !seen.ends_with(b"\r\n0\r\n\r\n") {
+        let read = stream.read(&mut part).unwrap();
+        assert!(read > 0, "{}", String::from_utf8_lossy(&seen));
+        seen.extend_from_slice(&part[..read]);
+    }
 }

@@ -3,6 +3,7 @@
 //! What is allowed is listed rather than what is not: a statement that nobody has thought of is
 //! refused.
 
+mod extent;
 mod guard;
 
 use std::ops::ControlFlow;
@@ -16,6 +17,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
+use extent::{Extent, MAX_OPERATORS, is_operator};
 use guard::Guard;
 
 use super::error::QueryError;
@@ -121,8 +123,16 @@ fn check_first_words(file: &SourceFile) -> Result<(), QueryError> {
         return Ok(());
     };
     let mut statements = 0;
+    let mut operators = 0;
     let mut at_start = true;
     for token in tokens {
+        operators += usize::from(is_operator(&token.token));
+        if operators > MAX_OPERATORS {
+            let position = span_position(token.span).unwrap_or(START);
+            let message = format!("a query has at most {MAX_OPERATORS} operators");
+            let diagnostic = file.error_at(position, 1, message);
+            return Err(QueryError::NotAllowed(Box::new(diagnostic)));
+        }
         match token.token {
             Token::Whitespace(_) | Token::EOF => continue,
             Token::SemiColon => {
@@ -262,12 +272,18 @@ fn check_statement(
         _ => return refuse(None, 1, "this statement is not allowed: queries only read"),
     };
     match inner {
-        SqlStatement::Query(query) => match query.visit(guard) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(refusal) => {
-                refuse(refusal.position, refusal.length, &refusal.message)
+        SqlStatement::Query(query) => {
+            let looked_at = match query.visit(&mut Extent::default()) {
+                ControlFlow::Continue(()) => query.visit(guard),
+                too_much => too_much,
+            };
+            match looked_at {
+                ControlFlow::Continue(()) => Ok(()),
+                ControlFlow::Break(refusal) => {
+                    refuse(refusal.position, refusal.length, &refusal.message)
+                }
             }
-        },
+        }
         SqlStatement::ShowTables { .. }
         | SqlStatement::ShowColumns { .. }
         | SqlStatement::ShowFunctions { .. } => Ok(()),
