@@ -9,9 +9,11 @@ binary=$(realpath "$1")
 shift
 cd "$scripts/.."
 
-tests=cli/tests/openapi
+tests="$PWD/cli/tests/openapi"
 python=$("$scripts/python-environment.sh" openapi-venv "$tests/requirements.txt")
 . "$scripts/serve-demo.sh"
 serve_demo "$binary" 200
+# It keeps notes in the folder where it runs.
+cd "$data"
 "$(dirname "$python")/schemathesis" --config-file "$tests/schemathesis.toml" \
     run "$url/openapi.json" --checks all --no-color "$@"

@@ -11,6 +11,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
 use questlake_engine::models::{CompiledProject, Layer, Model};
+use questlake_engine::project::contract::ColumnType;
 use questlake_engine::query::SavedQuery;
 use serde_json::{Map, Value, json};
 
@@ -317,6 +318,9 @@ fn query_operation(query: &SavedQuery) -> Value {
     for declared in &header.parameters {
         let declared = &declared.value;
         let mut schema = schema_of(&declared.parameter_type.arrow_type());
+        if let ColumnType::Text { max_chars: Some(most) } = declared.parameter_type {
+            schema["maxLength"] = json!(most);
+        }
         if let Some(default) = &declared.default {
             schema["default"] = match schema["type"].as_str() {
                 Some("string") => json!(default),

@@ -84,7 +84,7 @@ test('days that are not over are marked', async ({ page }) => {
     await route.fulfill({ response, json: { ...body, data_through: `${last}T12:00:00Z` } });
   });
   await open(page, '/');
-  await expect(page.getByText('not over yet').first()).toBeVisible();
+  await expect(page.getByText('Today so far').first()).toBeVisible();
 });
 
 test('every mart of the project is drawn under More', async ({ page }) => {
