@@ -230,9 +230,16 @@ def growth(settings: Settings) -> list[Row]:
                     },
                     "cpu_seconds": busy,
                     "peak_mib": peaks,
-                    # Which model it is that grows.
+                    # Which model it is that grows; where the events lay is this machine's alone.
                     "reports": {
-                        length: data.last_json(steps[length][step][-1].output) for length in steps
+                        length: {
+                            name: value
+                            for name, value in data.last_json(
+                                steps[length][step][-1].output
+                            ).items()
+                            if name != "file"
+                        }
+                        for length in steps
                     },
                 },
             )
