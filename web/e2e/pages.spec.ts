@@ -87,6 +87,27 @@ test.describe('an API that refuses', () => {
     expect(await page.evaluate(() => sessionStorage.getItem('questlake.key'))).toBe('qlk_right');
   });
 
+  test('a late refusal says nothing of the key that was entered since', async ({ page }) => {
+    let release = () => {};
+    const entered = new Promise<void>((resolve) => (release = resolve));
+    await page.route('**/api/v1/**', async (route) => {
+      const given = route.request().headers().authorization;
+      const headers = { ...route.request().headers() };
+      delete headers.authorization;
+      if (given === 'Bearer qlk_right') return route.continue({ headers });
+      // Of what is asked without a key all but one is answered only after the key was entered.
+      if (!route.request().url().includes('/filters')) await entered;
+      await route.fulfill({ status: 401, json: { title: 'A key is needed', status: 401 } });
+    });
+    await page.goto('/');
+    const dialog = page.getByRole('dialog', { name: 'API key' });
+    await dialog.getByLabel('Key').fill('qlk_right');
+    await dialog.getByRole('button', { name: 'Continue' }).click();
+    release();
+    await expect(page.locator('[data-figure=dau] .tile-value')).not.toBeEmpty();
+    await expect(dialog).toBeHidden();
+  });
+
   test('a failing mart fails alone, and can be asked for again', async ({ page }) => {
     let broken = true;
     await page.route('**/api/v1/marts/mart_player_state**', async (route) => {

@@ -67,8 +67,12 @@ export async function send(url: string, init: RequestInit = {}): Promise<Respons
     });
   }
   if (response.ok) return response;
+  if (response.status === 401) {
+    // The refusal of a former key tells nothing of the one that was entered since.
+    if (key !== apiKey()) return send(url, init);
+    askForKey();
+  }
   const problem = await problemOf(response);
-  if (response.status === 401) askForKey(key !== null);
   const wait = Number(response.headers.get('Retry-After'));
   throw new ApiError(response.status, problem, Number.isFinite(wait) && wait > 0 ? wait : null);
 }

@@ -28,9 +28,10 @@ export function apiKey(): string | null {
   return key;
 }
 
-export function askForKey(refused: boolean): void {
+/** Asks for a key because the server did not take the present one, or wants one at all. */
+export function askForKey(): void {
   const now = keyPrompt.get();
-  if (!now.open) keyPrompt.set({ ...now, open: true, refused });
+  if (!now.open) keyPrompt.set({ ...now, open: true, refused: key !== null });
 }
 
 export function setKey(value: string): void {
