@@ -31,15 +31,6 @@
 --                variant converts better.
 -- @conversion_p_value: How likely such a difference is by chance alone (two-sided).
 WITH
--- Every day: whether it is over, and the first and the seventh day after it.
-days AS (
-    SELECT
-        date,
-        is_over,
-        lead(is_over, 1) OVER (ORDER BY date)   AS day_1_is_over,
-        lead(is_over, 7) OVER (ORDER BY date)   AS day_7_is_over
-    FROM star.dim_date
-),
 -- Exposed players, and those who paid after it.
 exposures AS (
     SELECT
@@ -59,21 +50,20 @@ exposures AS (
         (exposure.experiment_id, exposure.variant, exposure.platform, exposure.country)
     )
 ),
--- What they brought in, and how many came back, on all days together.
+-- What they brought in, and how many came back, in all months together.
 outcomes AS (
     SELECT
-        daily.experiment_id,
-        daily.variant,
-        daily.platform,
-        daily.country,
-        CAST(sum(daily.revenue_usd) AS DECIMAL(18, 6))                      AS revenue_usd,
-        sum(daily.exposed_players) FILTER (WHERE days.day_1_is_over)        AS d1_exposed,
-        sum(daily.d1_players) FILTER (WHERE days.is_over)                   AS d1_players,
-        sum(daily.exposed_players) FILTER (WHERE days.day_7_is_over)        AS d7_exposed,
-        sum(daily.d7_players) FILTER (WHERE days.is_over)                   AS d7_players
-    FROM star.mart_experiment_daily AS daily
-    JOIN days ON days.date = daily.date
-    GROUP BY daily.experiment_id, daily.variant, daily.platform, daily.country
+        experiment_id,
+        variant,
+        platform,
+        country,
+        sum(revenue_usd)                                                    AS revenue_usd,
+        sum(d1_exposed)                                                     AS d1_exposed,
+        sum(d1_players)                                                     AS d1_players,
+        sum(d7_exposed)                                                     AS d7_exposed,
+        sum(d7_players)                                                     AS d7_players
+    FROM star.fact_experiment_month
+    GROUP BY experiment_id, variant, platform, country
 ),
 -- Every cut in which anybody was exposed, with all variants of the experiment.
 cells AS (

@@ -214,6 +214,12 @@ fn the_plan_of_late_events_names_their_days_and_the_run_keeps_to_it() {
         .map(Result::unwrap)
         .collect();
     assert_eq!(marked, [late_day]);
+
+    // A partition that is made of a day, its month, is stale as far as the header says.
+    sandbox.succeed(&["etl", "run", "--select", "mart_experiment_daily"]);
+    let months = plan(&sandbox)["fact_experiment_month"]["partitions"].clone();
+    let days: Vec<&str> = months.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!((days.first(), days.last()), (Some(&"2025-12-02"), Some(&late_day)), "{months}");
     sandbox.etl();
     assert_exactly_once(&sandbox, &dataset, Sent::Once, "late purchases");
 }

@@ -231,13 +231,15 @@ fn star_reads(
     influences: &[ScanInfluence],
     upstream: &[Arc<Model>],
 ) -> Vec<StarRead> {
+    let says_how_far = source.header.lookback_days > 0 || source.header.lookahead_days > 0;
     let mut reads = Vec::new();
     for name in distinct(&source.reads_star) {
         let Some(read) = upstream.iter().find(|model| model.name() == name) else { continue };
         let mut date_columns = BTreeSet::new();
         if let Some(lineage) = partition_place(table)
             .and_then(|place| lineage.get(place))
-            .filter(|lineage| lineage.copied)
+            // Of a partition that is made of a day, such as its month, the header says how far it is.
+            .filter(|lineage| lineage.copied || says_how_far)
         {
             for column in lineage.sources.iter().filter(|column| is_star(&column.table, name)) {
                 date_columns.insert(column.column.clone());
