@@ -7,26 +7,21 @@
 //! Rows are in a total order if the table has a key: what the caller asks for first, then the key. So a
 //! reading can go on behind any row ([`Reading::after`]), whatever was added or removed meanwhile.
 
+mod held;
+mod reader;
+
 use std::sync::Arc;
-use std::time::Instant;
 
 use arrow::datatypes::DataType;
 use datafusion::common::{Column, TableReference};
-use datafusion::datasource::provider_as_source;
-use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, TableSource};
 
-use super::error::QueryError;
 use super::parameters::parse_value;
-use super::stream::{self, Overflow, QueryStream};
-use crate::catalog::Namespace;
-use crate::catalog::runtime::session_config;
-use crate::models::Model;
-use crate::pipeline::{Engine, PipelineError};
 use crate::project::contract::ColumnType;
 use crate::stores::warehouse::TableDefinition;
 
 pub use datafusion::common::ScalarValue;
+pub use reader::TableReader;
 
 /// A condition on a row. Values are of the column's type ([`parse_literal`]).
 #[derive(Debug, Clone, PartialEq)]
@@ -90,41 +85,6 @@ pub struct Reading {
     pub limit: Option<usize>,
     /// Each row once, however often the table has it.
     pub distinct: bool,
-}
-
-/// Reads tables of the star schema. What planning needs is made once.
-#[derive(Clone)]
-pub struct TableReader {
-    engine: Engine,
-    state: SessionState,
-}
-
-impl TableReader {
-    /// A reader of the engine's warehouse, within the limits of its queries.
-    ///
-    /// # Errors
-    /// When no session can be made.
-    pub fn new(engine: &Engine) -> Result<Self, PipelineError> {
-        let config = session_config(&engine.limits);
-        let session = Namespace::default()
-            .into_session(config, Arc::clone(&engine.runtime))
-            .map_err(PipelineError::Setup)?;
-        Ok(Self { engine: engine.clone(), state: session.state() })
-    }
-
-    /// Starts to read a model's table.
-    ///
-    /// # Errors
-    /// When there is no plan for it; what goes wrong later is told by the stream.
-    pub async fn read(&self, model: &Model, reading: &Reading) -> Result<QueryStream, QueryError> {
-        let started = Instant::now();
-        let source = provider_as_source(self.engine.stores.warehouse.table(&model.table));
-        let plan = logical_plan(&model.table, source, reading).map_err(|error| {
-            QueryError::Failed { message: error.to_string(), source: Box::new(error) }
-        })?;
-        let limits = &self.engine.queries;
-        stream::start(self.state.clone(), None, plan, limits, Overflow::Refuse, started).await
-    }
 }
 
 fn logical_plan(
@@ -259,10 +219,11 @@ pub fn parse_literal(data_type: &DataType, text: &str) -> Result<ScalarValue, St
 mod tests {
     use arrow::array::{Int64Array, RecordBatch, StringArray};
     use arrow::datatypes::{Field, Schema};
-    use datafusion::datasource::MemTable;
+    use datafusion::datasource::{MemTable, provider_as_source};
     use datafusion::prelude::SessionContext;
     use proptest::prelude::*;
 
+    use super::held::HeldTable;
     use super::*;
     use crate::stores::warehouse::{Combine, TableColumn};
 
@@ -288,25 +249,44 @@ mod tests {
 
     type Row = (i64, Option<String>, Option<i64>);
 
-    async fn read(rows: &[Row], reading: &Reading) -> Vec<Row> {
+    fn batch(rows: &[Row]) -> RecordBatch {
         let schema = Arc::new(Schema::new(vec![
             Field::new("id", DataType::Int64, false),
             Field::new("name", DataType::Utf8, true),
             Field::new("figure", DataType::Int64, true),
         ]));
-        let batch = RecordBatch::try_new(
-            Arc::clone(&schema),
+        RecordBatch::try_new(
+            schema,
             vec![
                 Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.0))),
                 Arc::new(rows.iter().map(|row| row.1.clone()).collect::<StringArray>()),
                 Arc::new(rows.iter().map(|row| row.2).collect::<Int64Array>()),
             ],
-        );
-        let table = MemTable::try_new(schema, vec![vec![batch.unwrap()]]).unwrap();
+        )
+        .unwrap()
+    }
+
+    /// The rows as a store gives them.
+    async fn read(rows: &[Row], reading: &Reading) -> Vec<Row> {
+        let batch = batch(rows);
+        let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap();
         let source = provider_as_source(Arc::new(table));
         let plan = logical_plan(&definition(), source, reading).unwrap();
         let session = SessionContext::new();
         let batches = session.execute_logical_plan(plan).await.unwrap().collect().await.unwrap();
+        rows_of(&batches)
+    }
+
+    /// The rows as they are given where the table is held in memory.
+    fn held(rows: &[Row], reading: &Reading) -> Vec<Row> {
+        // In parts, and in another order than that of the key.
+        let (first, second) = rows.split_at(rows.len() / 2);
+        let parts = [batch(second), batch(first)];
+        let table = HeldTable::new(&definition(), parts[0].schema_ref(), &parts).unwrap();
+        rows_of(&[table.read(&definition(), reading).unwrap()])
+    }
+
+    fn rows_of(batches: &[RecordBatch]) -> Vec<Row> {
         let mut found = Vec::new();
         for batch in batches {
             for row in 0..batch.num_rows() {
@@ -363,9 +343,10 @@ mod tests {
             }],
             ..Reading::default()
         };
-        assert_eq!(read(&rows, &begins("a%")).await.len(), 2);
-        assert_eq!(read(&rows, &begins("a_")).await.len(), 1);
-        assert_eq!(read(&rows, &begins("")).await.len(), 4);
+        for (beginning, found) in [("a%", 2), ("a_", 1), ("", 4)] {
+            assert_eq!(read(&rows, &begins(beginning)).await.len(), found);
+            assert_eq!(held(&rows, &begins(beginning)).len(), found);
+        }
     }
 
     proptest! {
@@ -407,6 +388,62 @@ mod tests {
                 }
                 assert_eq!(pages, expected);
             });
+        }
+
+        /// What is held in memory gives the rows that a store gives.
+        #[test]
+        fn a_table_in_memory_gives_the_same_rows(
+            figures in proptest::collection::vec(
+                (proptest::option::of(0..4_i64), proptest::option::of("[ab']{0,2}")), 0..40),
+            by_key in any::<bool>(),
+            descending in any::<[bool; 3]>(),
+            bounds in proptest::option::of((0..40_i64, 0..40_i64)),
+            one in proptest::option::of(0..40_i64),
+            of in proptest::option::of(proptest::collection::vec("[ab]{0,1}", 0..3)),
+            after in proptest::option::of(0..40_usize),
+            skip in 0..5_usize,
+            limit in proptest::option::of(0..50_usize),
+        ) {
+            let rows: Vec<Row> = figures
+                .into_iter()
+                .enumerate()
+                .map(|(id, (figure, name))| (id as i64, name, figure))
+                .collect();
+            let by = |column: &str, descending| OrderBy { column: column.to_owned(), descending };
+            let order = match by_key {
+                true => vec![by("id", false)],
+                false => vec![
+                    by("figure", descending[0]), by("name", descending[1]), by("id", descending[2]),
+                ],
+            };
+            let number = |value| ScalarValue::Int64(Some(value));
+            let mut conditions = Vec::new();
+            if let Some((least, most)) = bounds {
+                let column = || "id".to_owned();
+                conditions.push(Condition::AtLeast { column: column(), value: number(least) });
+                conditions.push(Condition::AtMost { column: column(), value: number(most) });
+            }
+            if let Some(one) = one {
+                conditions.push(Condition::OneOf {
+                    column: "id".to_owned(), values: vec![number(one)],
+                });
+            }
+            if let Some(of) = of {
+                let values = of.into_iter().map(|text| ScalarValue::Utf8(Some(text)));
+                conditions.push(Condition::AnyOf(vec![
+                    vec![Condition::OneOf { column: "name".to_owned(), values: values.collect() }],
+                    vec![Condition::AtLeast { column: "figure".to_owned(), value: number(2) }],
+                ]));
+            }
+            let after = after.and_then(|row| rows.get(row)).map(|row| values(row, &order));
+            let reading = Reading {
+                columns: all_columns(),
+                conditions, order, after, skip, limit,
+                distinct: false,
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let expected = runtime.block_on(read(&rows, &reading));
+            prop_assert_eq!(held(&rows, &reading), expected);
         }
     }
 }

@@ -379,6 +379,13 @@ const SETTINGS: &[SettingSpec] = &[
         example: "256MiB",
     },
     SettingSpec {
+        name: "cache.tables_limit",
+        kind: SettingKind::Bytes { least: 0, most: TIB },
+        default: "64MiB",
+        help: "Memory for tables that the API holds, so that it need not read them for each answer",
+        example: "256MiB",
+    },
+    SettingSpec {
         name: "cache.timeout",
         kind: SettingKind::Duration {
             least: Duration::from_millis(1),

@@ -81,6 +81,7 @@ fn without_configuration_everything_is_embedded_under_data() {
     assert_eq!(settings.engine.timeout, None);
     assert_eq!(settings.stores.cache, StoreUrl::Memory);
     assert_eq!(settings.cache.memory_limit.bytes(), 64 << 20);
+    assert_eq!(settings.cache.tables_limit.bytes(), 64 << 20);
     assert_eq!(settings.cache.timeout, Duration::from_millis(250));
     assert_eq!(settings.log.level, LogLevel::Info);
     assert_eq!(settings.log.format, LogFormat::Text);
@@ -118,6 +119,7 @@ fn every_setting_reaches_its_field() {
     .flag("engine.timeout", "10m")
     .flag("stores.cache", "rediss://:p@redis/1")
     .flag("cache.memory_limit", "1MiB")
+    .flag("cache.tables_limit", "2MiB")
     .flag("cache.timeout", "1s")
     .flag("log.level", "TRACE")
     .flag("log.format", "json")
@@ -145,6 +147,7 @@ fn every_setting_reaches_its_field() {
     assert_eq!(settings.engine.timeout, Some(Duration::from_secs(600)));
     assert_eq!(settings.stores.cache, StoreUrl::Redis(ServerUrl::new("rediss://:p@redis/1")));
     assert_eq!(settings.cache.memory_limit.bytes(), 1 << 20);
+    assert_eq!(settings.cache.tables_limit.bytes(), 2 << 20);
     assert_eq!(settings.cache.timeout, Duration::from_secs(1));
     assert_eq!(settings.log.level, LogLevel::Trace);
     assert_eq!(settings.log.format, LogFormat::Json);

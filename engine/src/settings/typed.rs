@@ -144,6 +144,8 @@ pub struct QuerySettings {
 pub struct CacheSettings {
     /// Memory of a cache in this process.
     pub memory_limit: ByteSize,
+    /// Memory for tables that are held in this process.
+    pub tables_limit: ByteSize,
     /// Longest time for one call to a shared cache.
     pub timeout: Duration,
 }
@@ -262,6 +264,7 @@ impl Settings {
         };
         let cache = CacheSettings {
             memory_limit: values.bytes("cache.memory_limit"),
+            tables_limit: values.bytes("cache.tables_limit"),
             timeout: values.duration("cache.timeout"),
         };
         let log = LogSettings {
