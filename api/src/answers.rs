@@ -10,7 +10,8 @@
 //! | in the cache of the installation | the same; only the first looks there |
 //!
 //! A computation belongs to nobody: it ends, and is kept, even if whoever asked first has gone. Answers
-//! that are too large to be kept are sent as they come, to one caller each.
+//! that are too large to be kept are sent as they come, to one caller each. What can be made of rows in
+//! memory is made at once, and no other process is asked for it: that would take longer.
 
 mod computation;
 mod ready;
@@ -23,13 +24,14 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use questlake_engine::settings::ByteSize;
 use questlake_engine::stores::cache::Cache;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tracing::Instrument;
 
 use crate::problem::Problem;
+use crate::tabular::Whole;
 use computation::{Collected, Computation};
 pub(crate) use computation::{Part, Parts};
 pub(crate) use ready::{Question, Ready};
@@ -92,7 +94,9 @@ impl Answers {
         let near = moka::sync::Cache::builder()
             .max_capacity(limit.bytes())
             .weigher(|key: &String, ready: &Arc<Ready>| {
-                let bytes = ENTRY_BYTES + key.len() + ready.body.len();
+                // Also in gzip, which is seldom more than a quarter.
+                let body = ready.body.len() + ready.body.len() / 4;
+                let bytes = ENTRY_BYTES + key.len() + body;
                 u32::try_from(bytes).unwrap_or(u32::MAX)
             })
             .time_to_live(KEPT_FOR)
@@ -135,30 +139,15 @@ impl Answers {
         if !question.reproducible {
             return self.compute_alone(&question, compute).await;
         }
-        let key = question.key();
-        match self.join(&key) {
-            Joined::Others(others) => {
-                count(&self.counters.shared);
-                match wait(others).await {
-                    Outcome::Ready(ready) => {
-                        self.keep_near(request, &ready);
-                        Ok(ready.response(headers))
-                    }
-                    Outcome::Failed(problem) => Err((*problem).clone()),
-                    _ => self.compute_alone(&question, compute).await,
-                }
-            }
-            Joined::First(tell) => {
+        match self.join(question.key()) {
+            Joined::Others(others) => match self.shared(others, request).await {
+                Outcome::Ready(ready) => Ok(ready.response(headers)),
+                Outcome::Failed(problem) => Err((*problem).clone()),
+                _ => self.compute_alone(&question, compute).await,
+            },
+            Joined::First(place) => {
                 let (give, given) = oneshot::channel();
-                let lead = Lead {
-                    answers: Arc::clone(self),
-                    key,
-                    question,
-                    etag,
-                    request,
-                    tell,
-                    give: Some(give),
-                };
+                let lead = Lead { place, question, etag, request, give };
                 tokio::spawn(lead.run(compute).in_current_span());
                 match given.await {
                     Ok(result) => result,
@@ -166,6 +155,75 @@ impl Answers {
                 }
             }
         }
+    }
+
+    /// Answers a question that takes no time: from what is known in this process, or by making the
+    /// answer here and now.
+    pub(crate) async fn answer_at_once(
+        self: &Arc<Self>,
+        request: Option<String>,
+        headers: &HeaderMap,
+        question: Question,
+        make: impl Fn() -> Result<Whole, Problem>,
+    ) -> Result<Response, Problem> {
+        let etag = etag(&question);
+        if matches(headers, &etag) {
+            count(&self.counters.unchanged);
+            return Ok(unchanged(&etag, &answer_headers(&question, &etag)));
+        }
+        let made = || {
+            count(&self.counters.computed);
+            make()
+        };
+        let place = match self.join(question.key()) {
+            Joined::First(place) => place,
+            Joined::Others(others) => match self.shared(others, request).await {
+                Outcome::Ready(ready) => return Ok(ready.response(headers)),
+                Outcome::Failed(problem) => return Err((*problem).clone()),
+                _ => {
+                    let Whole { body, first, .. } = made()?;
+                    let headers = answer_headers(&question, &etag);
+                    return Ok(with_body(headers, joined(&body, &first)));
+                }
+            },
+        };
+        if let Some(ready) = self.near_of(request.as_deref(), &question) {
+            let response = ready.response(headers);
+            place.end(Outcome::Ready(ready));
+            return Ok(response);
+        }
+        match made() {
+            Ok(Whole { body, first, again }) => {
+                let ready = Arc::new(ready(&question, etag.clone(), joined(&body, &again)));
+                if ready.body.len() <= LARGEST_KEPT {
+                    self.keep_near(request, &ready);
+                }
+                place.end(Outcome::Ready(ready));
+                Ok(with_body(answer_headers(&question, &etag), joined(&body, &first)))
+            }
+            Err(problem) => {
+                place.end(Outcome::Failed(Arc::new(problem.clone())));
+                Err(problem)
+            }
+        }
+    }
+
+    /// Waits for the one who computes the answer.
+    async fn shared(&self, others: watch::Receiver<Outcome>, request: Option<String>) -> Outcome {
+        count(&self.counters.shared);
+        let outcome = wait(others).await;
+        if let Outcome::Ready(ready) = &outcome {
+            self.keep_near(request, ready);
+        }
+        outcome
+    }
+
+    /// The answer of the question's version to a request that was written like this.
+    fn near_of(&self, request: Option<&str>, question: &Question) -> Option<Arc<Ready>> {
+        let version = question.freshness.version;
+        let ready = self.near(request?).filter(|ready| ready.version() == version)?;
+        self.count_near_hit();
+        Some(ready)
     }
 
     /// Computes an answer for one caller, without keeping it.
@@ -183,19 +241,19 @@ impl Answers {
         let mut headers = answer_headers(question, &etag);
         headers.remove(header::ETAG);
         Ok(match collected {
-            Collected::Whole { body, first, .. } => with_body(headers, joined(body, &first)),
+            Collected::Whole { body, first, .. } => with_body(headers, joined(&body, &first)),
             Collected::Part(body) => with_body(headers, computation.stream(body)),
         })
     }
 
-    fn join(&self, key: &str) -> Joined {
+    fn join(self: &Arc<Self>, key: String) -> Joined {
         let mut under_way = self.under_way();
-        if let Some(others) = under_way.get(key) {
+        if let Some(others) = under_way.get(&key) {
             return Joined::Others(others.clone());
         }
         let (tell, told) = watch::channel(Outcome::UnderWay);
-        under_way.insert(key.to_owned(), told);
-        Joined::First(tell)
+        under_way.insert(key.clone(), told);
+        Joined::First(Place { answers: Arc::clone(self), key, tell })
     }
 
     fn under_way(&self) -> MutexGuard<'_, HashMap<String, watch::Receiver<Outcome>>> {
@@ -210,7 +268,7 @@ impl Answers {
 }
 
 enum Joined {
-    First(watch::Sender<Outcome>),
+    First(Place),
     Others(watch::Receiver<Outcome>),
 }
 
@@ -223,14 +281,12 @@ async fn wait(mut others: watch::Receiver<Outcome>) -> Outcome {
 
 /// Who computes an answer for all that wait for it.
 struct Lead {
-    answers: Arc<Answers>,
-    key: String,
+    place: Place,
     question: Question,
     etag: HeaderValue,
     request: Option<String>,
-    tell: watch::Sender<Outcome>,
     /// To the one who has caused it. It may have gone.
-    give: Option<oneshot::Sender<Result<Response, Problem>>>,
+    give: oneshot::Sender<Result<Response, Problem>>,
 }
 
 impl Lead {
@@ -238,23 +294,21 @@ impl Lead {
     where
         Work: Future<Output = Result<(), Problem>> + Send + 'static,
     {
+        let answers = Arc::clone(&self.place.answers);
         // A computation that has just ended, or another process, may have been faster. Here is looked
         // first: a cache that is too slow to answer must not cause a second computation.
-        let version = self.question.freshness.version;
-        let near = self.request.as_deref().and_then(|request| self.answers.near(request));
-        if let Some(ready) = near.filter(|ready| ready.version() == version) {
-            self.answers.count_near_hit();
+        if let Some(ready) = answers.near_of(self.request.as_deref(), &self.question) {
             let response = ready.response(&HeaderMap::new());
             return self.end(Ok(response), Outcome::Ready(ready));
         }
-        if let Some(body) = self.answers.cache.get(&self.key).await {
-            count(&self.answers.counters.hits);
+        if let Some(body) = answers.cache.get(&self.place.key).await {
+            count(&answers.counters.hits);
             let ready = Arc::new(ready(&self.question, self.etag.clone(), body));
-            self.answers.keep_near(self.request.take(), &ready);
+            answers.keep_near(self.request.take(), &ready);
             let response = ready.response(&HeaderMap::new());
             return self.end(Ok(response), Outcome::Ready(ready));
         }
-        let mut computation = Computation::start(&self.answers, compute);
+        let mut computation = Computation::start(&answers, compute);
         match computation.collect().await {
             Err(problem) => {
                 let outcome = Outcome::Failed(Arc::new(problem.clone()));
@@ -266,42 +320,50 @@ impl Lead {
                 self.end(Ok(response), Outcome::TooLarge);
             }
             Ok(Collected::Whole { body, first, again }) => {
-                let kept = joined(body.clone(), &again);
-                self.answers.cache.set(&self.key, kept.clone(), KEPT_FOR).await;
-                // The cache may have a copy of its own: then that one is shared.
-                let shared = self.answers.cache.get(&self.key).await.unwrap_or(kept);
-                let ready = Arc::new(ready(&self.question, self.etag.clone(), shared));
-                self.answers.keep_near(self.request.take(), &ready);
+                let kept = joined(&body, &again);
+                answers.cache.set(&self.place.key, kept.clone(), KEPT_FOR).await;
+                let ready = Arc::new(ready(&self.question, self.etag.clone(), kept));
+                answers.keep_near(self.request.take(), &ready);
                 let headers = answer_headers(&self.question, &self.etag);
-                let response = with_body(headers, joined(body, &first));
+                let response = with_body(headers, joined(&body, &first));
                 self.end(Ok(response), Outcome::Ready(ready));
             }
         }
     }
 
-    fn end(&mut self, result: Result<Response, Problem>, outcome: Outcome) {
-        // Whoever comes from now on finds it in the cache.
-        self.answers.under_way().remove(&self.key);
-        self.tell.send_replace(outcome);
-        if let Some(give) = self.give.take() {
-            let _ = give.send(result);
-        }
+    fn end(self, result: Result<Response, Problem>, outcome: Outcome) {
+        self.place.end(outcome);
+        let _ = self.give.send(result);
     }
 }
 
-impl Drop for Lead {
+/// The place of the one who computes an answer, while others may wait for it.
+struct Place {
+    answers: Arc<Answers>,
+    key: String,
+    tell: watch::Sender<Outcome>,
+}
+
+impl Place {
+    fn end(self, outcome: Outcome) {
+        // Whoever comes from now on finds it in the cache.
+        self.answers.under_way().remove(&self.key);
+        self.tell.send_replace(outcome);
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
         // Also if it was ended in the middle: nobody must wait for it.
-        if self.give.is_some() {
+        if matches!(*self.tell.borrow(), Outcome::UnderWay) {
             self.answers.under_way().remove(&self.key);
             self.tell.send_replace(Outcome::Lost);
         }
     }
 }
 
-fn joined(mut body: BytesMut, end: &Bytes) -> Bytes {
-    body.extend_from_slice(end);
-    body.freeze()
+fn joined(body: &[u8], end: &[u8]) -> Bytes {
+    Bytes::from([body, end].concat())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the routes share.
 
+use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use questlake_engine::freshness::Freshness;
+use questlake_engine::models::Model;
 use questlake_engine::pipeline::{Engine, PipelineError};
 use questlake_engine::query::reading::TableReader;
 use questlake_engine::settings::{ApiSettings, CacheSettings};
@@ -16,6 +18,7 @@ use crate::access::Access;
 use crate::answers::Answers;
 use crate::gate::Pages;
 use crate::live::LiveCounters;
+use crate::marts::{Filter, filters};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::remembered::Remembered;
@@ -74,6 +77,8 @@ pub struct ApiParts {
 pub struct Api {
     pub(crate) engine: Engine,
     pub(crate) reader: TableReader,
+    /// By what rows of each model's table are chosen.
+    filters_of: HashMap<String, Vec<Filter>>,
     pub(crate) freshness: Arc<Remembered<Freshness>>,
     pub(crate) answers: Arc<Answers>,
     pub(crate) access: Access,
@@ -108,8 +113,11 @@ impl Api {
         let keys = Arc::clone(&engine.stores.keys);
         let required = settings.keys_required || !local_only;
         let answers = Arc::clone(&engine.stores.cache);
+        let models = engine.project.models.iter();
+        let filters_of = models.map(|model| (model.name().to_owned(), filters(model))).collect();
         Ok(Arc::new(Self {
-            reader: TableReader::new(&engine)?,
+            filters_of,
+            reader: TableReader::new(&engine, cache.tables_limit)?,
             freshness: Remembered::new(read, Duration::ZERO),
             answers: Arc::new(Answers::new(answers, cache.memory_limit, settings.max_computations)),
             access: Access::new(keys, required, settings.rate_limit),
@@ -125,6 +133,11 @@ impl Api {
             settings,
             replay,
         }))
+    }
+
+    /// By what rows of a model's table are chosen.
+    pub(crate) fn filters_of(&self, model: &Model) -> &[Filter] {
+        self.filters_of.get(model.name()).map_or(&[], Vec::as_slice)
     }
 
     /// Whether callers need a key.

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::compress;
 use crate::problem::{Kind, Problem};
 
 /// Names and contents, in the order of the names.
@@ -82,16 +83,8 @@ fn packed(
     name: &str,
     headers: &HeaderMap,
 ) -> Option<(&'static [u8], Option<&'static str>)> {
-    let accepted = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
-    let takes = |wanted: &str| {
-        accepted.split(',').map(str::trim).any(|part| {
-            let (coding, quality) = part.split_once(';').unwrap_or((part, "q=1"));
-            let refused = matches!(quality.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000");
-            coding.trim().eq_ignore_ascii_case(wanted) && !refused
-        })
-    };
     for (coding, ending) in [("br", "br"), ("gzip", "gz")] {
-        if takes(coding)
+        if compress::takes(headers, coding)
             && let Some(content) = content(files, &format!("{name}.{ending}"))
         {
             return Some((content, Some(coding)));

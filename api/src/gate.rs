@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use crate::access::Needs;
 use crate::api::Api;
+use crate::compress;
 use crate::problem::{Kind, Problem};
 use crate::trace;
 
@@ -59,6 +60,7 @@ pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
     let foreign = origin.as_ref().and_then(|origin| api.pages.foreign(origin, request.headers()));
     let route = path.as_ref().map_or("", |path| path.as_str());
     let span = trace::request(&request, route);
+    let packs = compress::takes(request.headers(), "gzip");
     let entered = enter(&gate, request, next, foreign).instrument(span.clone()).await;
     let mut response = entered.unwrap_or_else(IntoResponse::into_response);
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
@@ -72,6 +74,9 @@ pub(crate) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
     }
     if let (Some(Page::Allowed), Some(origin)) = (foreign, origin) {
         allow(headers, origin);
+    }
+    if packs {
+        response = compress::packed(&method, response);
     }
     trace::answered(&span, response.status());
     api.metrics.answered(&method, route, response.status(), started.elapsed());

@@ -15,6 +15,7 @@ mod api;
 mod assets;
 mod body;
 mod catalog;
+mod compress;
 mod cursor;
 mod gate;
 mod health;

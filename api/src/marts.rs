@@ -21,10 +21,13 @@ use crate::api::Api;
 use crate::parameters::{Parameters, shortened};
 use crate::problem::{Kind, Problem};
 use crate::request::{as_written, json, named};
-use crate::tabular::{Column, Meta, TableAnswer, model_columns};
+use crate::tabular::{Column, Meta, Rows, TableAnswer, model_columns};
 use crate::text::rfc3339;
 use question::MartQuestion;
 pub(crate) use question::{Filter, day_column, filters};
+
+/// Most values that are written without others getting their turn: some milliseconds of work.
+const CELLS_AT_ONCE: usize = 50_000;
 
 /// Most values of a column that are listed.
 const MAX_VALUES: usize = 10_000;
@@ -93,7 +96,7 @@ async fn describe(
             partition: model.table.partition.clone(),
             chart: model.chart(),
             url: format!("/api/v1/{folder}/{}", model.name()),
-            filters: filters(model),
+            filters: api.filters_of(model).to_vec(),
             data_through: freshness.model(model.name()).data_through.map(rfc3339),
         })
         .collect();
@@ -140,7 +143,13 @@ async fn answer(
         return Err(not_built(&name));
     }
     let query = request.uri().query().unwrap_or_default();
-    let asked = MartQuestion::read(&model, state.version, query, request.headers())?;
+    let asked = MartQuestion::read(
+        &model,
+        api.filters_of(&model),
+        state.version,
+        query,
+        request.headers(),
+    )?;
     let freshness = AnswerFreshness { version: state.version, data_through: state.data_through };
     let question = Question {
         text: asked.text.clone(),
@@ -149,18 +158,31 @@ async fn answer(
         file_name: asked.as_file.then(|| format!("{name}.{}", asked.format.name())),
         reproducible: true,
     };
+    let (title, chart) = (Some(model.title().to_owned()), Some(model.chart()));
+    let answer = TableAnswer {
+        columns: asked.columns,
+        page: asked.page,
+        meta: Meta { title, chart, freshness, started },
+        format: asked.format,
+    };
+    let held = match state.loaded {
+        true => api.reader.held(&model, state.version, &asked.reading)?,
+        false => None,
+    };
+    if let Some(rows) = &held
+        && rows.num_rows() * rows.num_columns() <= CELLS_AT_ONCE
+    {
+        let make = || answer.whole(rows);
+        return api.answers.answer_at_once(written, request.headers(), question, make).await;
+    }
     let computing = Arc::clone(&api);
     let compute = move |parts| async move {
-        let rows = match state.loaded {
-            true => Some(computing.reader.read(&model, &asked.reading).await?),
-            false => None,
-        };
-        let (title, chart) = (Some(model.title().to_owned()), Some(model.chart()));
-        let answer = TableAnswer {
-            columns: asked.columns,
-            page: asked.page,
-            meta: Meta { title, chart, freshness, started },
-            format: asked.format,
+        let rows = match held {
+            Some(rows) => Rows::held(rows),
+            None if state.loaded => {
+                Rows::Query(computing.reader.read(&model, &asked.reading).await?)
+            }
+            None => Rows::Absent,
         };
         answer.produce(asked.schema, rows, &parts).await
     };

@@ -19,7 +19,7 @@ use crate::marts::json_value;
 use crate::parameters::{Parameters, shortened};
 use crate::problem::Problem;
 use crate::request::{self, json, named};
-use crate::tabular::{Column, Meta, TableAnswer, model_columns};
+use crate::tabular::{Column, Meta, Rows, TableAnswer, model_columns};
 
 mod timeline;
 
@@ -81,8 +81,8 @@ pub(crate) async fn search(
     let compute = move |parts| async move {
         let reading = reading(&model, &text, limit, by_name);
         let rows = match state.loaded {
-            true => Some(computing.reader.read(&model, &reading).await?),
-            false => None,
+            true => Rows::Query(computing.reader.read(&model, &reading).await?),
+            false => Rows::Absent,
         };
         let schema = model.table.schema();
         let meta = Meta { title: Some("Players".to_owned()), chart: None, freshness, started };

@@ -26,7 +26,7 @@ use crate::negotiate::{self, Format};
 use crate::parameters::{Parameters, shortened};
 use crate::problem::Problem;
 use crate::request::{self, as_written, json, named};
-use crate::tabular::{Column, Meta, Page, TableAnswer, schema_columns};
+use crate::tabular::{Column, Meta, Page, Rows, TableAnswer, schema_columns};
 
 pub(crate) use ad_hoc::ad_hoc;
 
@@ -261,7 +261,7 @@ impl Work {
         let meta =
             Meta { title: self.title, chart, freshness: self.freshness, started: self.started };
         let answer = TableAnswer { columns, page: None::<Page>, meta, format: self.format };
-        answer.produce(schema, Some(rows), parts).await
+        answer.produce(schema, Rows::Query(rows), parts).await
     }
 }
 

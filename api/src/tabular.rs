@@ -3,13 +3,15 @@
 mod cells;
 mod json;
 mod produce;
+mod rows;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use questlake_engine::models::Model;
 use questlake_engine::project::header::chart::is_number;
 use serde::Serialize;
 
-pub(crate) use produce::{Meta, Page, TableAnswer};
+pub(crate) use produce::{Meta, Page, TableAnswer, Whole};
+pub(crate) use rows::Rows;
 
 /// One column of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,5 +1,7 @@
 //! Questions, their keys, and answers that are ready to be sent.
 
+use std::sync::OnceLock;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -7,6 +9,7 @@ use bytes::Bytes;
 use questlake_engine::freshness::AnswerFreshness;
 use sha2::{Digest, Sha256};
 
+use crate::compress;
 use crate::negotiate::Format;
 use crate::text::rfc3339;
 
@@ -45,6 +48,8 @@ pub(crate) struct Ready {
     etag: HeaderValue,
     headers: HeaderMap,
     pub(super) body: Bytes,
+    /// In gzip, once somebody has asked for that.
+    packed: OnceLock<Bytes>,
 }
 
 impl Ready {
@@ -57,8 +62,15 @@ impl Ready {
         if matches(request, &self.etag) {
             return unchanged(&self.etag, &self.headers);
         }
-        let mut response = Response::new(Body::from(self.body.clone()));
-        *response.headers_mut() = self.headers.clone();
+        let packs = self.body.len() >= compress::LEAST && compress::takes(request, "gzip");
+        let body = match packs {
+            true => self.packed.get_or_init(|| compress::bytes(&self.body)),
+            false => &self.body,
+        };
+        let mut response = with_body(self.headers.clone(), body.clone());
+        if packs {
+            response.headers_mut().insert(header::CONTENT_ENCODING, compress::GZIP);
+        }
         response
     }
 }
@@ -71,7 +83,8 @@ pub(super) fn with_body(headers: HeaderMap, body: impl Into<Body>) -> Response {
 
 pub(super) fn ready(question: &Question, etag: HeaderValue, body: Bytes) -> Ready {
     let headers = answer_headers(question, &etag);
-    Ready { version: question.freshness.version, etag, headers, body }
+    let version = question.freshness.version;
+    Ready { version, etag, headers, body, packed: OnceLock::new() }
 }
 
 pub(super) fn answer_headers(question: &Question, etag: &HeaderValue) -> HeaderMap {
@@ -80,7 +93,10 @@ pub(super) fn answer_headers(question: &Question, etag: &HeaderValue) -> HeaderM
     headers.insert(header::CONTENT_TYPE, media_type);
     headers.insert(header::ETAG, etag.clone());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    headers.insert(header::VARY, HeaderValue::from_static("accept, authorization, x-api-key"));
+    headers.insert(
+        header::VARY,
+        HeaderValue::from_static("accept, accept-encoding, authorization, x-api-key"),
+    );
     let version = format!("{:016x}", question.freshness.version);
     headers.extend(HeaderValue::try_from(version).ok().map(|value| (DATA_VERSION, value)));
     let through = question.freshness.data_through.map(rfc3339);

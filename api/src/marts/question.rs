@@ -124,6 +124,7 @@ impl MartQuestion {
     /// Everything that is wrong with them.
     pub(super) fn read(
         model: &Model,
+        filters: &[Filter],
         version: u64,
         query: &str,
         headers: &HeaderMap,
@@ -131,7 +132,7 @@ impl MartQuestion {
         let table = &model.table;
         let mut parameters = Parameters::new(query);
         let (format, as_file) = request::format(&mut parameters, headers)?;
-        let chosen = conditions(model, &mut parameters);
+        let chosen = conditions(model, filters, &mut parameters);
         let shown = shown_columns(model, &mut parameters);
         let order = order(model, &mut parameters);
         let limit = parameters.take_number("limit", 1, MAX_LIMIT);
@@ -204,7 +205,7 @@ impl MartQuestion {
 }
 
 /// `from`, `to`, and one parameter for each filter.
-fn conditions(model: &Model, parameters: &mut Parameters) -> Chosen {
+fn conditions(model: &Model, filters: &[Filter], parameters: &mut Parameters) -> Chosen {
     let mut chosen = Chosen::default();
     if let Some(day) = day_column(model) {
         let (from, to) = (parameters.take("from"), parameters.take("to"));
@@ -231,7 +232,7 @@ fn conditions(model: &Model, parameters: &mut Parameters) -> Chosen {
             parameters.mistake("from", message, Some("a day up to `to`".to_owned()));
         }
     }
-    for filter in filters(model) {
+    for filter in filters {
         let Some(column) = model.table.column(&filter.column) else { continue };
         let name = column.name.as_str();
         let mut texts = parameters.take_all(name);

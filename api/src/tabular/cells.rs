@@ -15,7 +15,7 @@ use arrow::error::ArrowError;
 use arrow::temporal_conversions::date32_to_datetime;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow_json::writer::{LineDelimited, WriterBuilder};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, Utc};
 
 /// A column that is ready to be written value by value.
 pub(super) enum Cells {
@@ -67,11 +67,11 @@ impl Cells {
             },
             Self::Integer(values) => match values.is_null(row) {
                 true => out.write_all(b"null"),
-                false => write!(out, "{}", values.as_primitive::<Int64Type>().value(row)),
+                false => number(values.as_primitive::<Int64Type>().value(row), out),
             },
             Self::Unsigned(values) => match values.is_null(row) {
                 true => out.write_all(b"null"),
-                false => write!(out, "{}", values.as_primitive::<UInt64Type>().value(row)),
+                false => number(values.as_primitive::<UInt64Type>().value(row), out),
             },
             Self::Double(values) => {
                 let value = values.as_primitive::<Float64Type>().value(row);
@@ -83,11 +83,12 @@ impl Cells {
             }
             Self::Decimal(values, precision, scale) => match values.is_null(row) {
                 true => out.write_all(b"null"),
-                false => {
-                    let unscaled = values.as_primitive::<Decimal128Type>().value(row);
-                    let text = Decimal128Type::format_decimal(unscaled, *precision, *scale);
-                    write!(out, "\"{text}\"")
-                }
+                false => decimal(
+                    values.as_primitive::<Decimal128Type>().value(row),
+                    *precision,
+                    *scale,
+                    out,
+                ),
             },
             Self::Text(values) => match values.is_null(row) {
                 true => out.write_all(b"null"),
@@ -97,7 +98,7 @@ impl Cells {
             Self::Date(values) => {
                 let day = values.as_primitive::<Date32Type>().value(row);
                 match date32_to_datetime(day).filter(|_| values.is_valid(row)) {
-                    Some(time) => write!(out, "\"{}\"", time.date()),
+                    Some(time) => date(time.date(), out),
                     None => out.write_all(b"null"),
                 }
             }
@@ -117,6 +118,65 @@ impl Cells {
             },
         };
     }
+}
+
+/// A number without the machinery of formats, which takes most of the time of a small one.
+fn number(value: impl itoa::Integer, out: &mut Vec<u8>) -> std::io::Result<()> {
+    out.write_all(itoa::Buffer::new().format(value).as_bytes())
+}
+
+/// A day of the calendar as a text.
+fn date(day: NaiveDate, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let Some(year) = u16::try_from(day.year()).ok().filter(|year| *year <= 9999) else {
+        return write!(out, "\"{day}\"");
+    };
+    let digit = |number: u32| b'0' + (number % 10) as u8;
+    let (year, month, day) = (u32::from(year), day.month(), day.day());
+    out.write_all(&[
+        b'"',
+        digit(year / 1000),
+        digit(year / 100),
+        digit(year / 10),
+        digit(year),
+        b'-',
+        digit(month / 10),
+        digit(month),
+        b'-',
+        digit(day / 10),
+        digit(day),
+        b'"',
+    ])
+}
+
+/// A decimal as a text, with all digits of its scale.
+fn decimal(unscaled: i128, precision: u8, scale: i8, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let (Ok(small), Ok(scale_digits)) = (i64::try_from(unscaled), usize::try_from(scale)) else {
+        let text = Decimal128Type::format_decimal(unscaled, precision, scale);
+        return write!(out, "\"{text}\"");
+    };
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(small.unsigned_abs()).as_bytes();
+    out.push(b'"');
+    if small < 0 {
+        out.push(b'-');
+    }
+    match digits.len().checked_sub(scale_digits).filter(|whole| *whole > 0) {
+        Some(whole) => {
+            let (whole, fraction) = digits.split_at(whole);
+            out.extend_from_slice(whole);
+            if !fraction.is_empty() {
+                out.push(b'.');
+                out.extend_from_slice(fraction);
+            }
+        }
+        None => {
+            out.extend_from_slice(b"0.");
+            out.resize(out.len() + scale_digits - digits.len(), b'0');
+            out.extend_from_slice(digits);
+        }
+    }
+    out.push(b'"');
+    Ok(())
 }
 
 /// Lists and structures as JSON.
@@ -186,6 +246,11 @@ mod tests {
             .with_precision_and_scale(10, 2)
             .unwrap();
         assert_eq!(written(Arc::new(decimals)), ["\"-123.45\"", "null"]);
+        let days = Date32Array::from(vec![-719_529, 2_932_896, 2_932_897]);
+        assert_eq!(
+            written(Arc::new(days)),
+            ["\"-0001-12-31\"", "\"9999-12-31\"", "\"+10000-01-01\""]
+        );
         let texts = StringArray::from(vec![Some("a\"\n\u{1}ü"), None]);
         assert_eq!(written(Arc::new(texts)), ["\"a\\\"\\n\\u0001ü\"", "null"]);
         let days = Date32Array::from(vec![Some(20_484), None]);
@@ -193,6 +258,20 @@ mod tests {
         let times = TimestampMicrosecondArray::from(vec![Some(1_769_860_800_000_001), None])
             .with_timezone("UTC");
         assert_eq!(written(Arc::new(times)), ["\"2026-01-31T12:00:00.000001Z\"", "null"]);
+    }
+
+    #[test]
+    fn decimals_are_written_as_arrow_writes_them() {
+        let edges = [0, 1, -1, 9, 10, -10, 99, 100, 101, i64::MAX.into(), i64::MIN.into()];
+        let beyond = [i128::from(i64::MAX) + 1, -(10_i128.pow(37))];
+        for unscaled in edges.into_iter().chain(beyond) {
+            for scale in [-2, 0, 1, 2, 6, 18, 20] {
+                let mut out = Vec::new();
+                decimal(unscaled, 38, scale, &mut out).unwrap();
+                let expected = Decimal128Type::format_decimal(unscaled, 38, scale);
+                assert_eq!(String::from_utf8(out).unwrap(), format!("\"{expected}\""), "{scale}");
+            }
+        }
     }
 
     #[test]

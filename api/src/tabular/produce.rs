@@ -10,13 +10,13 @@ use bytes::Bytes;
 use questlake_engine::clock::now_millis;
 use questlake_engine::freshness::AnswerFreshness;
 use questlake_engine::project::header::Chart;
-use questlake_engine::query::QueryStream;
 use questlake_engine::query::export::Exporter;
 use questlake_engine::query::reading::ScalarValue;
 use serde::Serialize;
 
 use super::Column;
 use super::json::{self, JsonTable};
+use super::rows::Rows;
 use crate::answers::{Part, Parts};
 use crate::cursor::{self, Position};
 use crate::negotiate::Format;
@@ -95,118 +95,57 @@ impl Write for Pipe {
     }
 }
 
+/// An answer, or what is left of it.
+pub(crate) struct Whole {
+    /// All but its end.
+    pub(crate) body: Bytes,
+    /// Its end for the one who has caused the computation.
+    pub(crate) first: Bytes,
+    /// Its end for all others.
+    pub(crate) again: Bytes,
+}
+
 enum Encoder {
     Json(JsonTable),
     Export(Box<Exporter<Pipe>>, Pipe),
 }
 
-async fn next(rows: &mut Option<QueryStream>) -> Result<Option<RecordBatch>, Problem> {
-    match rows {
-        Some(rows) => Ok(rows.next().await?),
-        None => Ok(None),
-    }
-}
-
 impl TableAnswer {
-    /// Sends the parts of the answer, until nobody wants them any more. Rows of this schema may be
-    /// absent: a table that was never loaded has none.
+    /// Sends the parts of the answer, until nobody wants them any more. The rows are of this schema.
     ///
     /// # Errors
     /// What ends the query. Parts may have been sent before.
     pub(crate) async fn produce(
         self,
         schema: SchemaRef,
-        mut rows: Option<QueryStream>,
+        mut rows: Rows,
         parts: &Parts,
     ) -> Result<(), Problem> {
-        let mut encoder = self.begin(&schema)?;
-        let mut written = 0;
-        let mut last: Option<Vec<ScalarValue>> = None;
-        let mut has_more = false;
-        while let Some(batch) = next(&mut rows).await? {
-            let left = self.page.as_ref().map_or(usize::MAX, |page| page.limit - written);
-            has_more |= batch.num_rows() > left;
-            let batch = batch.slice(0, batch.num_rows().min(left));
-            if batch.num_rows() == 0 {
-                continue;
-            }
-            written += batch.num_rows();
-            last = self.position_of_last(&batch)?.or(last);
-            if !self.write(&mut encoder, &batch, parts).await? {
+        let mut writing = Writing::begin(&self, &schema)?;
+        while let Some(batch) = rows.next().await? {
+            writing.write(&batch)?;
+            if let Some(bytes) = writing.ready()
+                && !parts.send(Part::Bytes(bytes)).await
+            {
                 return Ok(());
             }
         }
-        let next_cursor = match &self.page {
-            Some(page) if has_more => Some(match last {
-                Some(values) => cursor::encode(page.signature, &Position::After(values)),
-                None => cursor::encode(page.signature, &Position::Skip(page.skipped + written)),
-            }),
-            _ => None,
-        };
-        let truncated = rows.is_some_and(|rows| rows.truncated());
-        self.end(encoder, next_cursor.as_deref(), truncated, parts).await
-    }
-
-    fn begin(&self, schema: &SchemaRef) -> Result<Encoder, Problem> {
-        let Some(export) = self.format.export() else {
-            return Ok(Encoder::Json(JsonTable::new(&self.columns)));
-        };
-        let shown: Vec<usize> = (0..self.columns.len()).collect();
-        let schema = schema.project(&shown).map_err(|error| Problem::internal(&error))?;
-        let pipe = Pipe::default();
-        let exporter = Exporter::new(export, &Arc::new(schema), pipe.clone())?;
-        Ok(Encoder::Export(Box::new(exporter), pipe))
-    }
-
-    /// Writes a batch. Returns whether somebody still wants the answer.
-    async fn write(
-        &self,
-        encoder: &mut Encoder,
-        batch: &RecordBatch,
-        parts: &Parts,
-    ) -> Result<bool, Problem> {
-        let ready = match encoder {
-            Encoder::Json(table) => {
-                table
-                    .write(batch, self.columns.len())
-                    .map_err(|error| Problem::internal(&error))?;
-                (table.len() >= CHUNK).then(|| table.take())
-            }
-            Encoder::Export(exporter, pipe) => {
-                let shown: Vec<usize> = (0..self.columns.len()).collect();
-                let batch = batch.project(&shown).map_err(|error| Problem::internal(&error))?;
-                exporter.write(&batch)?;
-                (pipe.len() >= CHUNK).then(|| pipe.take())
-            }
-        };
-        match ready {
-            Some(bytes) => Ok(parts.send(Part::Bytes(Bytes::from(bytes))).await),
-            None => Ok(true),
+        let Whole { body, first, again } = writing.end(rows.truncated())?;
+        if !body.is_empty() {
+            parts.send(Part::Bytes(body)).await;
         }
-    }
-
-    async fn end(
-        &self,
-        encoder: Encoder,
-        next_cursor: Option<&str>,
-        truncated: bool,
-        parts: &Parts,
-    ) -> Result<(), Problem> {
-        let (rest, first, again) = match encoder {
-            Encoder::Json(mut table) => {
-                let end = |cached| json::end(next_cursor, &self.meta_body(cached, truncated));
-                (table.take(), end(false), end(true))
-            }
-            Encoder::Export(exporter, pipe) => {
-                exporter.finish()?;
-                (pipe.take(), Vec::new(), Vec::new())
-            }
-        };
-        if !rest.is_empty() {
-            parts.send(Part::Bytes(Bytes::from(rest))).await;
-        }
-        parts.send(Part::End { first: Bytes::from(first), again: Bytes::from(again) }).await;
+        parts.send(Part::End { first, again }).await;
         Ok(())
+    }
+
+    /// The whole answer at once, of rows that are in memory.
+    ///
+    /// # Errors
+    /// When the rows cannot be written.
+    pub(crate) fn whole(&self, rows: &RecordBatch) -> Result<Whole, Problem> {
+        let mut writing = Writing::begin(self, rows.schema_ref())?;
+        writing.write(rows)?;
+        writing.end(false)
     }
 
     fn meta_body(&self, cached: bool, truncated: bool) -> MetaBody<'_> {
@@ -234,5 +173,91 @@ impl TableAnswer {
             .map(|column| ScalarValue::try_from_array(batch.column(*column), last))
             .collect();
         values.map(Some).map_err(|error| Problem::internal(&error))
+    }
+}
+
+/// An answer that is being written.
+struct Writing<'a> {
+    answer: &'a TableAnswer,
+    encoder: Encoder,
+    written: usize,
+    last: Option<Vec<ScalarValue>>,
+    has_more: bool,
+}
+
+impl<'a> Writing<'a> {
+    fn begin(answer: &'a TableAnswer, schema: &SchemaRef) -> Result<Self, Problem> {
+        let encoder = match answer.format.export() {
+            None => Encoder::Json(JsonTable::new(&answer.columns)),
+            Some(export) => {
+                let shown: Vec<usize> = (0..answer.columns.len()).collect();
+                let schema = schema.project(&shown).map_err(|error| Problem::internal(&error))?;
+                let pipe = Pipe::default();
+                let exporter = Exporter::new(export, &Arc::new(schema), pipe.clone())?;
+                Encoder::Export(Box::new(exporter), pipe)
+            }
+        };
+        Ok(Self { answer, encoder, written: 0, last: None, has_more: false })
+    }
+
+    /// Writes the rows that belong to the page.
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), Problem> {
+        let page = self.answer.page.as_ref();
+        let left = page.map_or(usize::MAX, |page| page.limit - self.written);
+        self.has_more |= batch.num_rows() > left;
+        let batch = batch.slice(0, batch.num_rows().min(left));
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        self.written += batch.num_rows();
+        if let Some(position) = self.answer.position_of_last(&batch)? {
+            self.last = Some(position);
+        }
+        let shown = self.answer.columns.len();
+        match &mut self.encoder {
+            Encoder::Json(table) => {
+                table.write(&batch, shown).map_err(|error| Problem::internal(&error))
+            }
+            Encoder::Export(exporter, _) => {
+                let shown: Vec<usize> = (0..shown).collect();
+                let batch = batch.project(&shown).map_err(|error| Problem::internal(&error))?;
+                Ok(exporter.write(&batch)?)
+            }
+        }
+    }
+
+    /// What was written, if it is worth to be sent.
+    fn ready(&mut self) -> Option<Bytes> {
+        let bytes = match &mut self.encoder {
+            Encoder::Json(table) => (table.len() >= CHUNK).then(|| table.take()),
+            Encoder::Export(_, pipe) => (pipe.len() >= CHUNK).then(|| pipe.take()),
+        };
+        bytes.map(Bytes::from)
+    }
+
+    fn end(self, truncated: bool) -> Result<Whole, Problem> {
+        let next_cursor = match &self.answer.page {
+            Some(page) if self.has_more => {
+                let position = match self.last {
+                    Some(values) => Position::After(values),
+                    None => Position::Skip(page.skipped + self.written),
+                };
+                Some(cursor::encode(page.signature, &position))
+            }
+            _ => None,
+        };
+        let (body, first, again) = match self.encoder {
+            Encoder::Json(mut table) => {
+                let meta = |cached| self.answer.meta_body(cached, truncated);
+                let end = |cached| json::end(next_cursor.as_deref(), &meta(cached));
+                (table.take(), end(false), end(true))
+            }
+            Encoder::Export(exporter, pipe) => {
+                exporter.finish()?;
+                (pipe.take(), Vec::new(), Vec::new())
+            }
+        };
+        let (body, first, again) = (Bytes::from(body), Bytes::from(first), Bytes::from(again));
+        Ok(Whole { body, first, again })
     }
 }
