@@ -36,13 +36,17 @@ impl Column {
 
 /// The columns of a model's table.
 pub(crate) fn model_columns(model: &Model) -> Vec<Column> {
-    let columns = model.table.columns.iter();
-    columns
-        .map(|column| Column {
-            description: column.comment.clone(),
-            ..Column::new(&column.name, &column.data_type, model.table.key.contains(&column.name))
-        })
-        .collect()
+    let names = model.table.columns.iter().map(|column| &column.name);
+    names.filter_map(|name| model_column(model, name)).collect()
+}
+
+/// One column of a model's table.
+pub(crate) fn model_column(model: &Model, name: &str) -> Option<Column> {
+    let column = model.table.column(name)?;
+    Some(Column {
+        description: column.comment.clone(),
+        ..Column::new(&column.name, &column.data_type, model.table.key.contains(&column.name))
+    })
 }
 
 /// The columns of a query's result.

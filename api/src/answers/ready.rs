@@ -32,13 +32,15 @@ pub(crate) struct Question {
 impl Question {
     /// The key in the cache.
     pub(super) fn key(&self) -> String {
-        let hash = Sha256::digest(self.text.as_bytes());
         let mut key = format!("api:1:{:016x}:{}:", self.freshness.version, self.format.name());
-        for byte in hash {
-            key.push_str(&format!("{byte:02x}"));
-        }
+        push_hex(&mut key, &Sha256::digest(self.text.as_bytes()));
         key
     }
+}
+
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('0');
+    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
 }
 
 /// An answer that is ready to be sent.
@@ -113,9 +115,7 @@ pub(super) fn answer_headers(question: &Question, etag: &HeaderValue) -> HeaderM
 pub(super) fn etag(question: &Question) -> HeaderValue {
     let hash = Sha256::digest(question.key().as_bytes());
     let mut text = String::from("W/\"");
-    for byte in hash.iter().take(16) {
-        text.push_str(&format!("{byte:02x}"));
-    }
+    push_hex(&mut text, hash.get(..16).unwrap_or(&hash));
     text.push('"');
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("W/\"\""))
 }

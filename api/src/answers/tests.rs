@@ -159,3 +159,64 @@ async fn who_has_the_answer_gets_none() {
     headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("*"));
     assert!(matches(&headers, &etag));
 }
+
+#[tokio::test]
+async fn an_answer_that_takes_no_time_is_made_once_for_all_as_well() {
+    let (answers, made) = (answers(), AtomicUsize::new(0));
+    let whole = || {
+        made.fetch_add(1, Ordering::SeqCst);
+        let part = Bytes::from_static;
+        Ok(Whole { body: part(b"rows"), first: part(b" first"), again: part(b" again") })
+    };
+    let ask = |version: u64| {
+        let (answers, whole) = (&answers, &whole);
+        async move {
+            let (none, question) = (HeaderMap::new(), question("q", version));
+            let request = Some("written".to_owned());
+            body(answers.answer_at_once(request, &none, question, whole).await.unwrap()).await
+        }
+    };
+    let bodies = join_all((0..1_000).map(|_| ask(1))).await;
+    assert_eq!(made.load(Ordering::SeqCst), 1);
+    assert_eq!(bodies.iter().filter(|body| *body == "rows first").count(), 1);
+    assert_eq!(bodies.iter().filter(|body| *body == "rows again").count(), 999);
+    assert!(answers.near("written").is_some_and(|ready| ready.version() == 1));
+    assert_eq!(ask(2).await, "rows first", "new data is another question");
+    assert!(answers.under_way().is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_made_at_once_keeps_nobody_waiting() {
+    let answers = answers();
+    let fails = || Err(Problem::unavailable("away"));
+    let question = || question("q", 1);
+    let none = HeaderMap::new();
+    assert!(answers.answer_at_once(None, &none, question(), fails).await.is_err());
+    assert!(answers.under_way().is_empty(), "the next one makes it anew");
+    // Whoever was to compute it is ended in the middle.
+    let Joined::First(place) = answers.join(question().key()) else { panic!("nobody was there") };
+    let Joined::Others(others) = answers.join(question().key()) else { panic!("it is under way") };
+    drop(place);
+    assert!(matches!(wait(others).await, Outcome::Lost));
+    assert!(answers.under_way().is_empty());
+}
+
+#[tokio::test]
+async fn who_takes_gzip_gets_it() {
+    let (answers, none) = (answers(), HeaderMap::new());
+    let text = "row ".repeat(1_000);
+    let whole = || {
+        let body = Bytes::from(text.clone());
+        Ok(Whole { body, first: Bytes::new(), again: Bytes::new() })
+    };
+    let ask = || Some("written".to_owned());
+    answers.answer_at_once(ask(), &none, question("q", 1), whole).await.unwrap();
+    let ready = answers.near("written").unwrap();
+    let mut takes = HeaderMap::new();
+    takes.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, br"));
+    let packed = ready.response(&takes);
+    assert_eq!(packed.headers()[header::CONTENT_ENCODING], "gzip");
+    assert_eq!(packed.headers()[header::ETAG], ready.response(&none).headers()[header::ETAG]);
+    assert!(to_bytes(packed.into_body(), usize::MAX).await.unwrap().len() < text.len() / 10);
+    assert_eq!(body(ready.response(&none)).await, text);
+}

@@ -16,7 +16,7 @@ use crate::negotiate::Format;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::request;
-use crate::tabular::{Column, Page, model_columns};
+use crate::tabular::{Column, Page, model_column};
 
 /// Rows of a JSON answer if the request does not say.
 const DEFAULT_LIMIT: usize = 1_000;
@@ -185,11 +185,7 @@ impl MartQuestion {
         let fields = read.iter().filter_map(|name| table.column(name));
         let fields = fields.map(|column| Field::new(&column.name, column.data_type.clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let described = model_columns(model);
-        let columns = shown
-            .iter()
-            .filter_map(|name| described.iter().find(|column| column.name == *name).cloned())
-            .collect();
+        let columns = shown.iter().filter_map(|name| model_column(model, name)).collect();
         let reading = Reading {
             columns: read,
             conditions: chosen.conditions,
