@@ -175,7 +175,14 @@ impl Answers {
             count(&self.counters.computed);
             make()
         };
-        let place = match self.join(question.key()) {
+        let key = question.key();
+        // Somebody may have asked for the same in other words.
+        if let Some(ready) = self.near(&key) {
+            self.count_near_hit();
+            self.keep_near(request, &ready);
+            return Ok(ready.response(headers));
+        }
+        let place = match self.join(key.clone()) {
             Joined::First(place) => place,
             Joined::Others(others) => match self.shared(others, request).await {
                 Outcome::Ready(ready) => return Ok(ready.response(headers)),
@@ -187,7 +194,9 @@ impl Answers {
                 }
             },
         };
-        if let Some(ready) = self.near_of(request.as_deref(), &question) {
+        // A computation that has just ended was faster.
+        if let Some(ready) = self.near(&key) {
+            self.count_near_hit();
             let response = ready.response(headers);
             place.end(Outcome::Ready(ready));
             return Ok(response);
@@ -197,6 +206,7 @@ impl Answers {
                 let ready = Arc::new(ready(&question, etag.clone(), joined(&body, &again)));
                 if ready.body.len() <= LARGEST_KEPT {
                     self.keep_near(request, &ready);
+                    self.keep_near(Some(key), &ready);
                 }
                 place.end(Outcome::Ready(ready));
                 Ok(with_body(answer_headers(&question, &etag), joined(&body, &first)))
