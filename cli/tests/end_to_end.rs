@@ -19,6 +19,8 @@ mod random;
 #[allow(dead_code, reason = "shared with the other tests")]
 #[path = "support/sandbox.rs"]
 mod sandbox;
+#[path = "support/shop.rs"]
+mod shop;
 
 #[path = "end_to_end/api.rs"]
 mod api;
@@ -36,6 +38,8 @@ mod archive_backups;
 mod checks;
 #[path = "end_to_end/chess.rs"]
 mod chess;
+#[path = "end_to_end/contracts.rs"]
+mod contracts;
 #[path = "end_to_end/definitions.rs"]
 mod definitions;
 #[path = "end_to_end/demo.rs"]

@@ -83,6 +83,7 @@ impl Engine {
     pub async fn plan(&self, options: &RunOptions) -> Result<Vec<PlannedModel>, PipelineError> {
         let selected = select_models(&self.project, &options.select)?;
         let situation = Situation::read(self, None).await?;
+        self.refuse_unreadable(&selected, options, &situation).await?;
         let latest = self.latest_day(&situation).await?;
         let mut planned: Vec<PlannedModel> = Vec::new();
         // The partitions of each model that will change, as far as they are known.

@@ -138,6 +138,7 @@ impl Engine {
         observer: Option<Observer>,
     ) -> Result<RunReport, PipelineError> {
         let situation = Situation::read(self, None).await?;
+        self.refuse_unreadable(selected, options, &situation).await?;
         let rebuilt = self.rebuilt_tables(selected, options, &situation);
         // A model that is not selected keeps its table as it is; one that was never loaded may be read.
         let concerned = |model: &&Arc<Model>| {
