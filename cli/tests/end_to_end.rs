@@ -64,6 +64,8 @@ mod project;
 mod quarantine;
 #[path = "end_to_end/query.rs"]
 mod query;
+#[path = "end_to_end/runs.rs"]
+mod runs;
 #[path = "end_to_end/spans.rs"]
 mod spans;
 #[path = "end_to_end/unit_tests.rs"]

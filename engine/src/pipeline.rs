@@ -10,8 +10,10 @@ pub mod execute;
 pub mod outlook;
 pub mod plan;
 mod record;
+mod report;
 pub mod run;
 pub mod select;
+pub mod warnings;
 
 use std::sync::Arc;
 use std::time::Duration;
