@@ -159,7 +159,7 @@ async fn answer(
         let answer = TableAnswer {
             columns: asked.columns,
             page: asked.page,
-            meta: Meta { title, chart, freshness, started },
+            meta: Meta { title, chart, freshness, warnings: Vec::new(), started },
             format: asked.format,
         };
         answer.produce(asked.schema, rows, &parts).await
