@@ -162,7 +162,7 @@ async fn answer(
     let answer = TableAnswer {
         columns: asked.columns,
         page: asked.page,
-        meta: Meta { title, chart, freshness, started },
+        meta: Meta { title, chart, freshness, warnings: Vec::new(), started },
         format: asked.format,
     };
     let held = match state.loaded {

@@ -85,7 +85,8 @@ pub(crate) async fn search(
             false => Rows::Absent,
         };
         let schema = model.table.schema();
-        let meta = Meta { title: Some("Players".to_owned()), chart: None, freshness, started };
+        let title = Some("Players".to_owned());
+        let meta = Meta { title, chart: None, freshness, warnings: Vec::new(), started };
         let answer = TableAnswer { columns: model_columns(&model), page: None, meta, format };
         answer.produce(schema, rows, &parts).await
     };

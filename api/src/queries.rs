@@ -250,6 +250,7 @@ impl Work {
             (None, Format::Json) => Overflow::Truncate,
             (None, _) => Overflow::Refuse,
         };
+        let warnings = engine.outdated_tables(&self.statement).await?;
         let rows = engine.query(&self.statement, &self.given, overflow).await?;
         let schema = Arc::clone(rows.schema());
         let mut columns = schema_columns(&schema);
@@ -258,8 +259,13 @@ impl Work {
             column.description = known.and_then(|known| known.description.clone());
         }
         let chart = self.chart.or_else(|| Some(inferred(&schema)));
-        let meta =
-            Meta { title: self.title, chart, freshness: self.freshness, started: self.started };
+        let meta = Meta {
+            title: self.title,
+            chart,
+            freshness: self.freshness,
+            warnings,
+            started: self.started,
+        };
         let answer = TableAnswer { columns, page: None::<Page>, meta, format: self.format };
         answer.produce(schema, Rows::Query(rows), parts).await
     }

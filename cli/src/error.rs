@@ -93,7 +93,7 @@ impl CliError {
     pub(crate) fn print(&self) {
         let colours = takes_colours(std::io::stderr().is_terminal());
         let text = match self {
-            Self::Project(diagnostics) => {
+            Self::Project(diagnostics) | Self::Pipeline(PipelineError::Contracts(diagnostics)) => {
                 let style = if colours { Style::Ansi } else { Style::Plain };
                 diagnostics.display(style).to_string()
             }

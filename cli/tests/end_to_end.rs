@@ -19,6 +19,8 @@ mod random;
 #[allow(dead_code, reason = "shared with the other tests")]
 #[path = "support/sandbox.rs"]
 mod sandbox;
+#[path = "support/shop.rs"]
+mod shop;
 
 #[path = "end_to_end/api.rs"]
 mod api;
@@ -36,6 +38,8 @@ mod archive_backups;
 mod checks;
 #[path = "end_to_end/chess.rs"]
 mod chess;
+#[path = "end_to_end/contracts.rs"]
+mod contracts;
 #[path = "end_to_end/definitions.rs"]
 mod definitions;
 #[path = "end_to_end/demo.rs"]
@@ -60,6 +64,8 @@ mod project;
 mod quarantine;
 #[path = "end_to_end/query.rs"]
 mod query;
+#[path = "end_to_end/runs.rs"]
+mod runs;
 #[path = "end_to_end/spans.rs"]
 mod spans;
 #[path = "end_to_end/unit_tests.rs"]

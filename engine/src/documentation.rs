@@ -37,6 +37,8 @@ pub struct ColumnRef {
 pub struct ModelDoc {
     /// Its name; its table is `star.<name>`.
     pub name: String,
+    /// Its title for people, if it has one.
+    pub title: Option<String>,
     /// `dimension`, `fact` or `mart`.
     pub layer: &'static str,
     /// What a row of it is.
@@ -65,6 +67,13 @@ pub struct ModelDoc {
     pub tests: Vec<TestDoc>,
     /// Its data checks.
     pub checks: Vec<CheckDoc>,
+}
+
+impl ModelDoc {
+    /// Its title, or its name where it has none.
+    pub fn label(&self) -> &str {
+        self.title.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// A column of a model.

@@ -5,12 +5,15 @@
 //! models leaves each at its own place and the next run continues every one. All models of a run
 //! read the ledger up to the same commit.
 
+mod contracts;
 pub mod execute;
 pub mod outlook;
 pub mod plan;
 mod record;
+mod report;
 pub mod run;
 pub mod select;
+pub mod warnings;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +25,7 @@ use tokio::sync::RwLock;
 use crate::catalog::runtime::{EngineLimits, build_runtime};
 use crate::catalog::spill::SpillFolder;
 use crate::models::CompiledProject;
+use crate::project::diagnostic::Diagnostics;
 use crate::query::limits::QueryLimits;
 use crate::settings::Settings;
 use crate::stores::Stores;
@@ -44,6 +48,9 @@ pub enum PipelineError {
     /// The memory pool or spill space could not be set up.
     #[error("could not set the engine up: {0}")]
     Setup(DataFusionError),
+    /// Contracts do not go on from those under which events have been taken in.
+    #[error("{0}")]
+    Contracts(Diagnostics),
     /// A name that was selected is not a model.
     #[error("there is no model `{name}`{}", hint(.nearest))]
     UnknownModel {

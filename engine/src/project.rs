@@ -4,6 +4,7 @@ pub mod checks;
 pub mod contract;
 pub mod contract_parser;
 pub mod diagnostic;
+pub mod evolution;
 pub mod fuzzing;
 pub mod header;
 pub mod init;

@@ -32,6 +32,8 @@ pub(crate) struct Meta {
     pub(crate) title: Option<String>,
     pub(crate) chart: Option<Chart>,
     pub(crate) freshness: AnswerFreshness,
+    /// What whoever reads the rows should know, in sentences.
+    pub(crate) warnings: Vec<String>,
     pub(crate) started: Instant,
 }
 
@@ -68,6 +70,7 @@ struct MetaBody<'a> {
     cached: bool,
     elapsed_ms: u64,
     truncated: bool,
+    warnings: &'a [String],
 }
 
 /// The encoder's output, from which whole parts are taken.
@@ -159,6 +162,7 @@ impl TableAnswer {
             cached,
             elapsed_ms: u64::try_from(elapsed).unwrap_or(u64::MAX),
             truncated,
+            warnings: &self.meta.warnings,
         }
     }
 

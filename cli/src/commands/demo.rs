@@ -71,7 +71,7 @@ pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<ExitCode, CliError>
     };
     app.line(&app.output.style(Style::Bold, "\nStar schema"))?;
     let report = app.stop.interrupts(etl::run_models(app, &engine, &RunOptions::default())).await?;
-    etl::print_report(app, &report, Format::Text)?;
+    etl::print_report(app, &report, &[], Format::Text)?;
     if !report.succeeded() {
         return Ok(ExitCode::FAILURE);
     }

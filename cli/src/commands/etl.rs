@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use questlake_engine::pipeline::Engine;
 use questlake_engine::pipeline::plan::RunOptions;
 use questlake_engine::pipeline::run::{ModelReport, ModelState, RunReport};
+use questlake_engine::pipeline::warnings::{pending_text, refresh_command};
 use serde_json::json;
 
 use super::Format;
@@ -90,8 +91,10 @@ pub(crate) async fn run(app: &App, command: EtlCommand) -> Result<ExitCode, CliE
         EtlCommand::Run(args) => {
             let options = args.options()?;
             let engine = app.engine().await?;
+            let warnings = engine.warnings(&options).await?;
+            warn(app, &warnings);
             let report = run_models(app, &engine, &options).await?;
-            print_report(app, &report, args.format)?;
+            print_report(app, &report, &warnings, args.format)?;
             Ok(if report.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         EtlCommand::Status(args) => show_runs(app, &args).await,
@@ -114,7 +117,14 @@ pub(crate) async fn run_models(
 }
 
 /// Prints what a run did.
-pub(crate) fn print_report(app: &App, report: &RunReport, format: Format) -> Result<(), CliError> {
+pub(crate) fn print_report(
+    app: &App,
+    report: &RunReport,
+    warnings: &[String],
+    format: Format,
+) -> Result<(), CliError> {
+    let (refreshed, not_refreshed) = report.refreshed();
+    let is_cut_short = report.full_refresh && !not_refreshed.is_empty();
     if format == Format::Json {
         let models: Vec<_> = report
             .models
@@ -124,6 +134,7 @@ pub(crate) fn print_report(app: &App, report: &RunReport, format: Format) -> Res
                 json!({
                     "model": model.model,
                     "action": model.action,
+                    "partitions": model.partitions.as_ref().map(plan::dates),
                     "state": state,
                     "rows": rows,
                     "seconds": model.elapsed.as_secs_f64(),
@@ -135,8 +146,10 @@ pub(crate) fn print_report(app: &App, report: &RunReport, format: Format) -> Res
         let document = json!({
             "through": report.through,
             "migrations": report.migrations,
+            "warnings": warnings,
             "models": models,
             "checks": checks,
+            "not_refreshed": if is_cut_short { not_refreshed.as_slice() } else { &[] },
         });
         return app.line(&serde_json::to_string_pretty(&document)?);
     }
@@ -182,7 +195,21 @@ pub(crate) fn print_report(app: &App, report: &RunReport, format: Format) -> Res
     for check in report.all_checks().filter(|check| check.is_bad()) {
         app.note(&outcome_text(check));
     }
+    if is_cut_short {
+        if !refreshed.is_empty() {
+            app.note(&format!("refreshed: {}", refreshed.join(", ")));
+        }
+        app.note(&format!("not refreshed, and as they were: {}", not_refreshed.join(", ")));
+        app.note(&format!("to go on: {}", refresh_command(&not_refreshed)));
+    }
     Ok(())
+}
+
+/// Tells what a run or plan should be asked for otherwise, on standard error.
+fn warn(app: &App, warnings: &[String]) {
+    for warning in warnings {
+        app.note(&format!("warning: {warning}"));
+    }
 }
 
 /// Prints what has changed in the warehouse's tables; those that are new in one sentence.
@@ -214,6 +241,7 @@ fn state_of(report: &ModelReport) -> (&'static str, Option<u64>, Option<String>)
 async fn show_runs(app: &App, args: &StatusArgs) -> Result<ExitCode, CliError> {
     let engine = app.engine().await?;
     let runs = engine.stores.warehouse.runs(args.limit).await?;
+    let pending = engine.pending_refreshes().await?;
     if args.format == Format::Json {
         let runs: Vec<_> = runs
             .iter()
@@ -229,7 +257,9 @@ async fn show_runs(app: &App, args: &StatusArgs) -> Result<ExitCode, CliError> {
                 })
             })
             .collect();
-        app.line(&serde_json::to_string_pretty(&json!({ "runs": runs }))?)?;
+        app.line(&serde_json::to_string_pretty(
+            &json!({ "runs": runs, "not_refreshed": pending }),
+        )?)?;
         return Ok(ExitCode::SUCCESS);
     }
     if runs.is_empty() {
@@ -268,6 +298,9 @@ async fn show_runs(app: &App, args: &StatusArgs) -> Result<ExitCode, CliError> {
         })
         .collect();
     app.line(&app.output.styled_table(&columns, &rows))?;
+    if let Some(text) = pending_text(&pending) {
+        app.line(&app.output.sentence(&text))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

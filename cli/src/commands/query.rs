@@ -107,6 +107,9 @@ pub(super) async fn execute(
     mut destination: Destination,
     interrupted: impl Future<Output = ()>,
 ) -> Result<Summary, CliError> {
+    for warning in engine.outdated_tables(statement).await? {
+        app.note(&format!("warning: {warning}"));
+    }
     let started = Instant::now();
     if statement.is_explain() {
         destination.layout = Layout::Plan;

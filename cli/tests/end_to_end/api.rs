@@ -9,7 +9,7 @@ use ureq::Agent;
 use crate::api_client::{Reply, encoded, fetch, send};
 use crate::collector::{Server, agent, post};
 use crate::dataset::Dataset;
-use crate::inspect::number;
+use crate::inspect::{number, warehouse};
 use crate::sandbox::{Sandbox, wait_for};
 
 /// What is in the installation of these tests.
@@ -309,6 +309,17 @@ fn sql_only_reads() {
     }
     let large = json!({"sql": format!("SELECT '{}'", "x".repeat(2 << 20))});
     assert_eq!(client.query(&large).status, 413);
+}
+
+#[test]
+fn an_answer_says_if_a_table_was_built_by_a_former_definition() {
+    let client = Client::new();
+    let sql = |limit: u32| json!({"sql": format!("SELECT * FROM fact_session LIMIT {limit}")});
+    assert_eq!(client.query(&sql(1)).ok()["meta"]["warnings"], json!([]));
+    let changed = "UPDATE meta_models SET definition_hash = 1 WHERE model = 'fact_session'";
+    assert_eq!(warehouse(&client.sandbox).execute(changed, []).unwrap(), 1);
+    let warnings = client.query(&sql(2)).ok()["meta"]["warnings"].to_string();
+    assert!(warnings.contains("star.fact_session was built by a former definition"), "{warnings}");
 }
 
 #[test]

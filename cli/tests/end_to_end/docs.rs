@@ -72,8 +72,19 @@ fn every_table_has_a_page_and_no_link_leads_nowhere() {
     assert!(fact.contains("revenue is price times quantity"), "unit tests are missing");
     let event = page("event-purchase.html");
     assert!(event.contains("model-fact_purchase.html#c-revenue_usd"), "uses are missing");
+    let mart = page("model-mart_level.html");
+    assert!(mart.contains("<title>Levels ·") && mart.contains("<h1>Levels "), "no title: {mart}");
+    assert!(mart.contains("<code>star.mart_level</code>"), "{mart}");
+    let levels = "<a href=\"model-mart_level.html\">Levels</a> <code>mart_level</code>";
+    assert!(page("index.html").contains(levels), "the overview does not use titles");
     let catalogue = fs::read_to_string(site.join("catalogue.json")).unwrap();
     let catalogue: serde_json::Value = serde_json::from_str(&catalogue).unwrap();
+    let model = |name: &str| {
+        let mut models = catalogue["models"].as_array().unwrap().iter();
+        models.find(|model| model["name"] == name).unwrap()
+    };
+    assert_eq!(model("mart_level")["title"], "Levels");
+    assert!(model("fact_purchase")["title"].is_null());
     assert!(catalogue["models"].as_array().unwrap().len() >= 11);
     // Written again, it is the same.
     sandbox.succeed(&output);

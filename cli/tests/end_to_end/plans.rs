@@ -1,6 +1,6 @@
 //! What `questlake etl plan` says before a run, and that a run rebuilds no more than that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -169,6 +169,45 @@ fn a_change_that_a_run_refuses_is_told_before() {
     let refresh = ["etl", "plan", "--full-refresh", "--select", "fact_purchase"];
     let text = sandbox.succeed(&refresh).stdout;
     assert!(!text.contains("refuses"), "{text}");
+}
+
+/// The days of a JSON list.
+fn days(list: &Value) -> BTreeSet<String> {
+    let days = list.as_array().into_iter().flatten();
+    days.map(|day| day.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_run_rebuilds_no_partition_that_the_plan_has_not_named() {
+    let dataset = Dataset::simulate(60, 12, 66);
+    let sandbox = Sandbox::new();
+    let mut exact = 0;
+    for (index, part) in dataset.parts(6).iter().enumerate() {
+        let file = sandbox.write(&format!("part-{index}.ndjson"), part);
+        sandbox.ingest(&[&file]);
+        let planned = plan(&sandbox);
+        let report = sandbox.succeed(&["etl", "run", "--format", "json"]).json();
+        for model in report["models"].as_array().unwrap() {
+            let name = model["model"].as_str().unwrap();
+            let (planned, follows) = (&planned[name], &planned[name]["follows"]);
+            if model["state"] != "loaded" || model["partitions"].is_null() {
+                continue;
+            }
+            let mut named = days(&planned["partitions"]);
+            named.extend(days(&follows["partitions"]));
+            let rebuilt = days(&model["partitions"]);
+            if follows["everything"] != true && follows["more_partitions"] != true {
+                let others: Vec<&String> = rebuilt.difference(&named).collect();
+                assert!(others.is_empty(), "{name} also rebuilt {others:?}: {planned:#}");
+            }
+            // What is added to a fact is known by its day.
+            if ["mart_economy", "mart_economy_reason"].contains(&name) {
+                assert_eq!(rebuilt, named, "{name}, increment {index}");
+                exact += 1;
+            }
+        }
+    }
+    assert_eq!(exact, 10, "both marts in all increments but the first");
 }
 
 #[test]

@@ -179,7 +179,10 @@ pub(crate) async fn load(
         };
         match compile(file, header, statement, project, session).await {
             Ok(check) => match add_waits(project, &check) {
-                Ok(()) => project.checks.push(Arc::new(check)),
+                Ok(()) => {
+                    diagnostics.extend(keeps_nothing_back(file, &check));
+                    project.checks.push(Arc::new(check));
+                }
                 Err(mistake) => diagnostics.push(*mistake),
             },
             Err(mistakes) => diagnostics.extend(mistakes),
@@ -335,6 +338,31 @@ async fn compile(
     });
     check.columns = own.flat_map(|scan| scan.columns.iter().cloned()).collect();
     Ok(check)
+}
+
+/// A warning for a check that reads several models and is about none of them: it runs when all of them
+/// are published. Whoever wants to be told and no more says so.
+fn keeps_nothing_back(file: &SourceFile, check: &FileCheck) -> Option<Diagnostic> {
+    if check.on.is_some() || check.severity == Severity::Warning || check.reads_star.len() < 2 {
+        return None;
+    }
+    let models: Vec<&str> = check.reads_star.iter().map(String::as_str).collect();
+    let is_star = |table: &&Located<String>| {
+        schema_and_name(&table.value).is_some_and(|(schema, _)| schema == STAR)
+    };
+    let tables = check.statement.tables.iter().filter(is_star);
+    let place = tables.min_by_key(|table| (table.line, table.column))?;
+    let message = format!(
+        "the check reads {} and says not whose rows it is about, so it keeps no row back: it only \
+         fails the run when they are published",
+        models.join(" and ")
+    );
+    let hint = format!(
+        "write `-- on: {}` to check its rows before they are published, or `-- severity: warn`",
+        models.first()?
+    );
+    let severity = Severity::Warning;
+    Some(Diagnostic { severity, ..file.error_for(place, message).with_hint(hint) })
 }
 
 /// The model that `on:` names.

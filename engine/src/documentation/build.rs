@@ -190,6 +190,7 @@ fn model_doc(
         .collect();
     ModelDoc {
         name: model.name().to_owned(),
+        title: model.source.header.title.clone(),
         layer: model.source.layer.name(),
         description: model.table.comment.clone(),
         load: model.strategy.name(),

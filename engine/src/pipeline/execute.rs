@@ -39,6 +39,8 @@ pub struct RunTime {
     pub through: i64,
     /// When the run began (milliseconds since 1970, UTC).
     pub started_at: i64,
+    /// The latest day with rows, those of new events included (days since 1970).
+    pub latest_day: Option<i32>,
 }
 
 /// What became of a model.

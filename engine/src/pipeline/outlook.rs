@@ -2,6 +2,7 @@
 //! rows, what a changed definition means, and what becomes of the models downstream.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::plan::{
@@ -83,10 +84,10 @@ impl Engine {
     pub async fn plan(&self, options: &RunOptions) -> Result<Vec<PlannedModel>, PipelineError> {
         let selected = select_models(&self.project, &options.select)?;
         let situation = Situation::read(self, None).await?;
+        self.refuse_unreadable(&selected, options, &situation).await?;
         let latest = self.latest_day(&situation).await?;
         let mut planned: Vec<PlannedModel> = Vec::new();
-        // The partitions of each model that will change, as far as they are known.
-        let mut changing: BTreeMap<&str, Option<BTreeSet<i32>>> = BTreeMap::new();
+        let mut changing: BTreeMap<&str, Change> = BTreeMap::new();
         for model in self.project.models.iter().filter(|model| selected.contains(model.name())) {
             let plan = plan_model(self, model, options, &situation).await?;
             let difference = self.difference(model, &plan).await?;
@@ -104,13 +105,15 @@ impl Engine {
                 downstream: Vec::new(),
             };
             foresee(model, &changing, &mut entry);
-            // There are no partitions on days to come.
             entry.forecast.days.retain(|day| latest.is_none_or(|latest| *day <= latest));
             entry.rows = self.estimate_input(model, &entry).await?;
             if entry.changes() {
-                let days = self.changed_days(model, &entry, &situation).await?;
-                changing.insert(model.name(), days);
+                let change = self.change(model, &entry, &situation, latest).await?;
+                changing.insert(model.name(), change);
                 entry.downstream = self.downstream(model.name(), &selected);
+            }
+            if options.backfill.is_none() {
+                entry.plan.action = entry.plan.action.named(latest);
             }
             planned.push(entry);
         }
@@ -118,7 +121,7 @@ impl Engine {
     }
 
     /// The latest day of any partition that there is or will be, days since 1970.
-    async fn latest_day(&self, situation: &Situation) -> StoreResult<Option<i32>> {
+    pub(super) async fn latest_day(&self, situation: &Situation) -> StoreResult<Option<i32>> {
         let loaded = |model: &&Arc<Model>| situation.progress.contains_key(model.name());
         let loaded: Vec<_> = self.project.models.iter().filter(loaded).collect();
         let mut latest = None;
@@ -171,24 +174,44 @@ impl Engine {
         Ok(Some(rows))
     }
 
-    /// The model's own partitions that will change, as far as they can be told.
-    async fn changed_days(
+    /// What will change of the model, as far as it can be told.
+    async fn change(
         &self,
         model: &Model,
         planned: &PlannedModel,
         situation: &Situation,
-    ) -> StoreResult<Option<BTreeSet<i32>>> {
-        if model.table.partition.is_none() {
-            return Ok(None);
-        }
-        let Action::NewEvents { after } = planned.plan.action else {
-            return Ok(planned.partitions().filter(|_| !planned.forecast.unknown_days));
+        latest: Option<i32>,
+    ) -> StoreResult<Change> {
+        let mut change = Change {
+            partition: model.table.partition.clone(),
+            is_first: planned.plan.progress.is_none(),
+            ..Change::default()
         };
-        let segments = self.stores.ledger.segments(after, situation.through).await?;
-        let days = event_days(model, &segments, None).into_keys();
-        // A session that began the day before grows by today's events.
-        let partitions = days.flat_map(|day| touched_partitions(model, day..=day));
-        Ok(Some(partitions.collect()))
+        if change.is_first || change.partition.is_none() {
+            return Ok(change);
+        }
+        let mut last = None;
+        let days: Option<BTreeSet<i32>> = match planned.plan.action {
+            Action::NewEvents { after } => {
+                let segments = self.stores.ledger.segments(after, situation.through).await?;
+                let days = event_days(model, &segments, None);
+                last = days.keys().next_back().copied();
+                // A session that began the day before grows by today's events.
+                Some(
+                    days.into_keys().flat_map(|day| touched_partitions(model, day..=day)).collect(),
+                )
+            }
+            _ => planned.partitions().filter(|_| !planned.forecast.unknown_days),
+        };
+        // Days to come are built anew, too, but there are no rows on them.
+        let is_there = |day: &i32| latest.is_none_or(|latest| *day <= latest);
+        change.days = days.map(|days| days.into_iter().filter(is_there).collect());
+        let last = last.or(change.days.iter().flatten().max().copied());
+        let before = self.stores.warehouse.latest_partition(&model.table).await?;
+        if let (Some(before), Some(last)) = (before, last) {
+            change.over = before..last;
+        }
+        Ok(change)
     }
 
     /// The models that read this one, and those that read them, in the order of the run.
@@ -206,31 +229,50 @@ impl Engine {
     }
 }
 
+/// What will change of a model before those run that read it.
+#[derive(Debug, Default)]
+struct Change {
+    /// The column that its days are in.
+    partition: Option<String>,
+    /// Days whose rows change; `None` if only the changed rows tell.
+    days: Option<BTreeSet<i32>>,
+    /// Days that are over now: the former latest one, and those behind it on which nothing happened.
+    over: Range<i32>,
+    /// Whether it was never loaded, so that there is nothing to compare with.
+    is_first: bool,
+}
+
 /// What the changing models make of one that reads them.
-fn foresee(
-    model: &Model,
-    changing: &BTreeMap<&str, Option<BTreeSet<i32>>>,
-    planned: &mut PlannedModel,
-) {
+fn foresee(model: &Model, changing: &BTreeMap<&str, Change>, planned: &mut PlannedModel) {
     for read in &model.reads {
-        let Some(days) = changing.get(read.model.as_str()) else { continue };
+        let Some(change) = changing.get(read.model.as_str()) else { continue };
         planned.changing_upstream.push(read.model.clone());
         if model.strategy.reads_events() {
             // Changes of other tables do not drive it.
             continue;
         }
+        let forecast = &mut planned.forecast;
         for scan in &read.scans {
-            match days {
-                _ if model.strategy == Strategy::RebuildAll || scan.date_columns.is_empty() => {
-                    planned.forecast.everything = true;
-                }
-                None => planned.forecast.unknown_days = true,
-                Some(days) if scan.exact => planned.forecast.days.extend(days),
-                Some(days) => {
-                    let touched =
-                        days.iter().flat_map(|day| touched_partitions(model, *day..=*day));
-                    planned.forecast.days.extend(touched);
-                }
+            if change.is_first
+                || model.strategy == Strategy::RebuildAll
+                || scan.date_columns.is_empty()
+            {
+                forecast.everything = true;
+                continue;
+            }
+            let is_partition = |column: &String| Some(column) == change.partition.as_ref();
+            // The days of other columns are not known before the rows are.
+            forecast.unknown_days |= !scan.date_columns.iter().all(is_partition);
+            let days = match scan.date_columns.iter().any(is_partition) {
+                true => change.days.iter().flatten().copied().chain(change.over.clone()).collect(),
+                false => BTreeSet::new(),
+            };
+            forecast.unknown_days |= change.days.is_none();
+            if scan.exact {
+                forecast.days.extend(days);
+            } else {
+                let touched = days.into_iter().flat_map(|day| touched_partitions(model, day..=day));
+                forecast.days.extend(touched);
             }
         }
     }

@@ -47,6 +47,19 @@ pub enum Action {
     NoPartition,
 }
 
+impl Action {
+    /// The same without days to come, which is how it is told to people: they are replaced like the
+    /// others, but there are no rows on them. `latest` is the latest day with rows, if there is one.
+    pub fn named(&self, latest: Option<i32>) -> Self {
+        match (self, latest) {
+            (Self::Partitions(days), Some(latest)) => {
+                Self::Partitions(days.iter().copied().filter(|day| *day <= latest).collect())
+            }
+            (action, _) => action.clone(),
+        }
+    }
+}
+
 /// The plan for one model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelPlan {

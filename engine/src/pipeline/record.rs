@@ -3,6 +3,7 @@
 use tracing::{error, info, warn};
 
 use super::run::{ModelReport, ModelState, Observer, RunReport};
+use super::warnings::FULL_REFRESH;
 use super::{Engine, PipelineError};
 use crate::checks::{CheckOutcome, CheckStatus};
 use crate::clock::now_millis;
@@ -23,6 +24,7 @@ impl Engine {
             let oldest = finished_at.saturating_sub(kept);
             self.stores.warehouse.record_checks(&checks, oldest).await?;
         }
+        let full_refresh = report.full_refresh;
         let records: Vec<RunRecord> = report
             .models
             .iter()
@@ -40,7 +42,10 @@ impl Engine {
                     finished_at,
                     model: report.model.clone(),
                     state: state.to_owned(),
-                    mode: report.action.clone(),
+                    mode: match full_refresh {
+                        true => FULL_REFRESH.to_owned(),
+                        false => report.action.clone(),
+                    },
                     rows,
                     error,
                 }

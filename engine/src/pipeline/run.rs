@@ -7,95 +7,19 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::field::Empty;
-use tracing::{Instrument, Span, info_span, instrument};
+use tracing::{Instrument, info_span, instrument};
 
 use super::execute::{Execution, RunTime, execute_model};
-use super::plan::{Action, ModelPlan, RunOptions, Situation, plan_model};
+use super::plan::{Action, RunOptions, Situation, plan_model};
 use super::record::{notify, notify_of_check};
+pub use super::report::{ModelReport, ModelState, RunReport};
 use super::select::select_models;
+use super::warnings::BUILD_ANEW;
 use super::{Engine, PipelineError};
+use crate::checks::CheckOutcome;
 use crate::checks::run::EndedRun;
-use crate::checks::{CheckOutcome, Touched};
 use crate::clock::now_millis;
 use crate::models::Model;
-use crate::stores::warehouse::LoadOutcome;
-
-/// How a model's run ended.
-#[derive(Debug)]
-pub enum ModelState {
-    /// Its table was loaded.
-    Loaded(LoadOutcome),
-    /// There was nothing to do.
-    UpToDate,
-    /// It failed; its table is as it was.
-    Failed(PipelineError),
-    /// It was not run because a model that it reads failed, or a store that it needs is away.
-    Skipped(PipelineError),
-}
-
-/// What a run did with one model.
-#[derive(Debug)]
-pub struct ModelReport {
-    /// The model.
-    pub model: String,
-    /// What was to be done.
-    pub action: String,
-    /// How it ended.
-    pub state: ModelState,
-    /// How long it took.
-    pub elapsed: Duration,
-    /// What its checks found.
-    pub checks: Vec<CheckOutcome>,
-    /// What it touched, if it was loaded.
-    pub touched: Option<Touched>,
-}
-
-impl ModelReport {
-    fn tell(&self, span: &Span) {
-        span.record("action", self.action.as_str());
-        match &self.state {
-            ModelState::Loaded(outcome) => {
-                span.record("rows", outcome.rows_staged);
-            }
-            ModelState::UpToDate => {}
-            ModelState::Failed(error) | ModelState::Skipped(error) => {
-                span.record("otel.status_description", error.to_string());
-            }
-        }
-    }
-}
-
-/// What a run did.
-#[derive(Debug)]
-pub struct RunReport {
-    /// Tables and columns that were created first, in words.
-    pub migrations: Vec<String>,
-    /// The models, in the order in which they ended.
-    pub models: Vec<ModelReport>,
-    /// The latest commit that was read.
-    pub through: i64,
-    /// What checks found that are about no model in particular.
-    pub checks: Vec<CheckOutcome>,
-}
-
-impl RunReport {
-    /// Whether every model is up to date now, and no check has found an error.
-    pub fn succeeded(&self) -> bool {
-        self.models_succeeded() && !self.checks.iter().any(CheckOutcome::is_error)
-    }
-
-    /// Whether every model is up to date now.
-    fn models_succeeded(&self) -> bool {
-        self.models
-            .iter()
-            .all(|report| matches!(report.state, ModelState::Loaded(_) | ModelState::UpToDate))
-    }
-
-    /// What all checks found, those of models first.
-    pub fn all_checks(&self) -> impl Iterator<Item = &CheckOutcome> {
-        self.models.iter().flat_map(|report| &report.checks).chain(&self.checks)
-    }
-}
 
 /// Is told of each model that ends.
 pub type Observer = Arc<dyn Fn(&ModelReport) + Send + Sync>;
@@ -138,6 +62,7 @@ impl Engine {
         observer: Option<Observer>,
     ) -> Result<RunReport, PipelineError> {
         let situation = Situation::read(self, None).await?;
+        self.refuse_unreadable(selected, options, &situation).await?;
         let rebuilt = self.rebuilt_tables(selected, options, &situation);
         // A model that is not selected keeps its table as it is; one that was never loaded may be read.
         let concerned = |model: &&Arc<Model>| {
@@ -149,7 +74,11 @@ impl Engine {
         let mut run = Run {
             engine: self,
             options,
-            time: RunTime { through: situation.through, started_at },
+            time: RunTime {
+                through: situation.through,
+                started_at,
+                latest_day: self.latest_day(&situation).await?,
+            },
             waiting: self
                 .project
                 .models
@@ -192,7 +121,13 @@ impl Engine {
         for check in &checks {
             notify_of_check(check, observer.is_some());
         }
-        Ok(RunReport { migrations, models: reports, through: situation.through, checks })
+        Ok(RunReport {
+            migrations,
+            models: reports,
+            through: situation.through,
+            full_refresh: options.full_refresh,
+            checks,
+        })
     }
 
     /// Evaluates the checks that are about no model in particular.
@@ -321,6 +256,7 @@ fn not_run(model: &Model, error: PipelineError) -> ModelReport {
         elapsed: Duration::ZERO,
         checks: Vec::new(),
         touched: None,
+        partitions: None,
     }
 }
 
@@ -338,6 +274,7 @@ async fn run_model(
         elapsed: Duration::ZERO,
         checks: Vec::new(),
         touched: None,
+        partitions: None,
     };
     let work = plan_and_execute(engine, model, options, time, &mut report);
     if let Some(limit) = engine.timeout {
@@ -371,7 +308,12 @@ async fn plan_and_execute(
             return;
         }
     };
-    report.action = describe(model, &plan);
+    let latest = if options.backfill.is_none() { time.latest_day } else { None };
+    let named = plan.action.named(latest);
+    report.action = describe(model, &named);
+    if let Action::Partitions(partitions) = named {
+        report.partitions = Some(partitions);
+    }
     report.state = match plan.action {
         Action::UpToDate => ModelState::UpToDate,
         // Among all models there are some that have no days; only who asks for one must be told.
@@ -395,15 +337,15 @@ async fn plan_and_execute(
 }
 
 /// The action in a few words.
-pub fn describe(model: &Model, plan: &ModelPlan) -> String {
-    match &plan.action {
+pub fn describe(model: &Model, action: &Action) -> String {
+    match action {
         Action::UpToDate => "up to date".to_owned(),
         Action::NewEvents { .. } => format!("{} new events", model.strategy.name()),
         Action::Partitions(partitions) => match partitions.len() {
             1 => "rebuild 1 day".to_owned(),
             days => format!("rebuild {days} days"),
         },
-        Action::Everything => "build anew".to_owned(),
+        Action::Everything => BUILD_ANEW.to_owned(),
         Action::NoPartition => "cannot rebuild single days".to_owned(),
     }
 }

@@ -52,6 +52,20 @@ fn add_downstream(project: &CompiledProject, name: &str, selected: &mut BTreeSet
     }
 }
 
+/// All that a model is made of, directly or not.
+pub(super) fn ancestors(project: &CompiledProject, name: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut next = vec![name];
+    while let Some(name) = next.pop() {
+        for read in project.model(name).iter().flat_map(|model| &model.reads) {
+            if found.insert(read.model.clone()) {
+                next.push(&read.model);
+            }
+        }
+    }
+    found
+}
+
 fn add_upstream(project: &CompiledProject, name: &str, selected: &mut BTreeSet<String>) {
     // Also what the model's checks read: its rows are not published unchecked.
     let waits = project.waits.get(name).into_iter().flatten();

@@ -137,6 +137,10 @@ pub struct ContractColumn {
     pub nullable: bool,
     /// What it means, from the comment in the contract file.
     pub comment: Option<String>,
+    /// Line in the contract file, from 1.
+    pub line: u64,
+    /// Column in that line, from 1.
+    pub column: u64,
 }
 
 /// A `CHECK` constraint of a contract, over the landed columns of one event.

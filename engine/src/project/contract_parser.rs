@@ -89,6 +89,8 @@ fn read_contract(file: &SourceFile, mistakes: &mut Mistakes<'_>) -> Option<Event
     let columns: Vec<ContractColumn> = columns
         .into_iter()
         .map(|column| ContractColumn {
+            line: column.name.line,
+            column: column.name.column,
             name: column.name.value,
             // A type that was refused is a mistake, so the contract is never used.
             column_type: column.column_type.unwrap_or(ColumnType::Json),

@@ -12,6 +12,7 @@ pub mod gap;
 pub mod postgres;
 pub mod sqlite;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -260,6 +261,14 @@ pub trait Ledger: Send + Sync {
 
     /// The segments with `after < sequence <= through` that are not in the archive, in commit order.
     async fn segments(&self, after: i64, through: i64) -> StoreResult<Vec<SegmentEntry>>;
+
+    /// The event types of the segments with `after < sequence <= through` that are not in the archive,
+    /// each with the versions of its contract that their rows were decoded by.
+    async fn contract_versions(
+        &self,
+        after: i64,
+        through: i64,
+    ) -> StoreResult<BTreeSet<(String, u64)>>;
 
     /// All commits up to `through` (or the latest), as of one instant: what is in the archive, and
     /// the segments that are not. Each row is in one of the two.

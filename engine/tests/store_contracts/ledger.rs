@@ -253,6 +253,10 @@ async fn commits_are_whole(ledger: &dyn Ledger) {
     assert_eq!(entries[0].segment, segment("one"));
     assert_eq!(ledger.segments(first, second).await.unwrap()[0].segment.name, "two");
     assert_eq!(ledger.segments(0, first).await.unwrap().len(), 1);
+    let sections = segment("one").sections.into_iter();
+    let versions = sections.map(|section| (section.event_type, section.contract_version)).collect();
+    assert_eq!(ledger.contract_versions(0, second).await.unwrap(), versions);
+    assert_eq!(ledger.contract_versions(second, second).await.unwrap().len(), 0);
     let names = ["zombie", "one", "torn", "two"].map(str::to_owned).to_vec();
     assert_eq!(ledger.unlisted(names).await.unwrap(), ["zombie", "torn"]);
     let partitions = ledger.partitions().await.unwrap();

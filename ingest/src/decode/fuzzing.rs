@@ -60,6 +60,8 @@ fn contract(
             column_type: *column_type,
             nullable,
             comment: None,
+            line: 1,
+            column: 1,
         })
         .collect();
     Arc::new(EventContract {

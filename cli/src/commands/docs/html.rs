@@ -105,8 +105,8 @@ fn navigation(documentation: &Documentation, current: &str) -> String {
     for (layer, heading) in [("mart", "Marts"), ("fact", "Facts"), ("dimension", "Dimensions")] {
         let mut models: Vec<&ModelDoc> =
             documentation.models.iter().filter(|model| model.layer == layer).collect();
-        models.sort_by(|left, right| left.name.cmp(&right.name));
-        let entries = models.iter().map(|model| (page_of(&model.name), model.name.as_str()));
+        models.sort_by_key(|model| (model.label(), model.name.as_str()));
+        let entries = models.iter().map(|model| (page_of(&model.name), model.label()));
         group(&mut html, current, heading, entries.collect());
     }
     let events = documentation.events.iter();

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use questlake_engine::documentation::{Documentation, EventDoc, Lineage, ModelDoc, QueryDoc};
 use serde_json::json;
 
-use self::parts::{columns_of_event, columns_of_model, described, readers, tables};
+use self::parts::{Described, columns_of_event, columns_of_model, described, readers, tables};
 use super::html::{escape, page, page_of, page_of_query};
 use super::sql::highlight;
 use super::{column_graph, table_graph};
@@ -23,7 +23,7 @@ pub(super) fn all(documentation: &Documentation, site: &str) -> Vec<(String, Str
     };
     add("index.html".to_owned(), "Overview", &overview(documentation, &lineage, site));
     for model in &documentation.models {
-        add(page_of(&model.name), &model.name, &model_page(documentation, &lineage, model));
+        add(page_of(&model.name), model.label(), &model_page(documentation, &lineage, model));
     }
     for event in &documentation.events {
         let body = event_page(documentation, &lineage, event);
@@ -44,6 +44,9 @@ pub(super) fn search_index(documentation: &Documentation) -> Result<String, CliE
     for model in &documentation.models {
         let page = page_of(&model.name);
         add(&model.name, model.layer, page.clone(), model.description.as_deref());
+        if let Some(title) = &model.title {
+            add(title, model.layer, page.clone(), model.description.as_deref());
+        }
         for column in &model.columns {
             let name = format!("{}.{}", model.name, column.name);
             add(
@@ -99,27 +102,39 @@ fn overview(documentation: &Documentation, lineage: &Lineage, site: &str) -> Str
     for (layer, heading) in [("mart", "Marts"), ("fact", "Facts"), ("dimension", "Dimensions")] {
         let mut models: Vec<&ModelDoc> =
             documentation.models.iter().filter(|model| model.layer == layer).collect();
-        models.sort_by(|left, right| left.name.cmp(&right.name));
-        let entries = models
-            .iter()
-            .map(|model| (page_of(&model.name), model.name.as_str(), &model.description));
+        models.sort_by_key(|model| (model.label(), model.name.as_str()));
+        let entries = models.iter().map(|model| Described {
+            page: page_of(&model.name),
+            label: model.label(),
+            table: model.title.as_ref().map(|_| model.name.as_str()),
+            description: model.description.as_deref(),
+        });
         html.push_str(&described(heading, entries.collect()));
     }
-    let events = documentation.events.iter().map(|event| {
-        (format!("event-{}.html", event.name), event.name.as_str(), &event.description)
+    let events = documentation.events.iter().map(|event| Described {
+        page: format!("event-{}.html", event.name),
+        label: &event.name,
+        table: None,
+        description: event.description.as_deref(),
     });
     html.push_str(&described("Events", events.collect()));
-    let queries = documentation
-        .queries
-        .iter()
-        .map(|query| (page_of_query(&query.name), query.title.as_str(), &query.description));
+    let queries = documentation.queries.iter().map(|query| Described {
+        page: page_of_query(&query.name),
+        label: &query.title,
+        table: None,
+        description: query.description.as_deref(),
+    });
     html.push_str(&described("Saved queries", queries.collect()));
     html
 }
 
 fn model_page(documentation: &Documentation, lineage: &Lineage, model: &ModelDoc) -> String {
-    let mut html = heading(&model.name, model.layer, model.description.as_deref());
-    let mut facts: Vec<(&str, String)> = vec![("Loaded by", escape(model.load))];
+    let mut html = heading(model.label(), model.layer, model.description.as_deref());
+    let mut facts: Vec<(&str, String)> = Vec::new();
+    if model.title.is_some() {
+        facts.push(("Table", format!("<code>star.{}</code>", escape(&model.name))));
+    }
+    facts.push(("Loaded by", escape(model.load)));
     if !model.key.is_empty() {
         let key: Vec<String> =
             model.key.iter().map(|key| format!("<code>{}</code>", escape(key))).collect();

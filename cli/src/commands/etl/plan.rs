@@ -10,6 +10,7 @@ use questlake_engine::pipeline::run::describe;
 use questlake_engine::stores::warehouse::{ColumnDifference, TableDifference};
 use serde_json::json;
 
+use super::warn;
 use crate::app::App;
 use crate::commands::Format;
 use crate::error::CliError;
@@ -28,10 +29,13 @@ pub(super) async fn show(
     format: Format,
 ) -> Result<ExitCode, CliError> {
     let planned = engine.plan(options).await?;
+    let warnings = engine.warnings(options).await?;
+    warn(app, &warnings);
     match format {
         Format::Json => {
             let models: Vec<_> = planned.iter().map(|model| as_json(engine, model)).collect();
-            app.line(&serde_json::to_string_pretty(&json!({ "models": models }))?)?;
+            let document = json!({ "models": models, "warnings": warnings });
+            app.line(&serde_json::to_string_pretty(&document)?)?;
         }
         Format::Text => print(app, engine, &planned)?,
     }
@@ -123,7 +127,7 @@ fn summary(difference: &TableDifference) -> Option<String> {
 
 fn action(engine: &Engine, model: &PlannedModel) -> String {
     let now = match engine.project.model(&model.plan.model) {
-        Some(known) => describe(known, &model.plan),
+        Some(known) => describe(known, &model.plan.action),
         None => String::new(),
     };
     if model.is_refused {
@@ -193,8 +197,12 @@ fn date_text(day: i32) -> String {
     date.map(|date| date.to_string()).unwrap_or_default()
 }
 
+/// Days as JSON has them.
+pub(super) fn dates(days: &BTreeSet<i32>) -> Vec<String> {
+    days.iter().map(|day| date_text(*day)).collect()
+}
+
 fn as_json(engine: &Engine, model: &PlannedModel) -> serde_json::Value {
-    let dates = |days: &BTreeSet<i32>| days.iter().map(|day| date_text(*day)).collect::<Vec<_>>();
     let partitions = match &model.plan.action {
         Action::Partitions(days) => Some(dates(days)),
         _ => None,
@@ -225,7 +233,7 @@ fn as_json(engine: &Engine, model: &PlannedModel) -> serde_json::Value {
     let known = engine.project.model(&model.plan.model);
     json!({
         "model": model.plan.model,
-        "action": known.map(|known| describe(known, &model.plan)),
+        "action": known.map(|known| describe(known, &model.plan.action)),
         "changes": model.changes(),
         "partitions": partitions,
         "events": model.plan.events,

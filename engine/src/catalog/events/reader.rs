@@ -1,6 +1,7 @@
 //! Reads sections of segments as record batches.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -16,6 +17,7 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::streaming::PartitionStream;
 
 use crate::project::contract::envelope;
+use crate::project::evolution::{Misfit, misfit};
 use crate::stores::error::{StoreError, StoreErrorKind};
 use crate::stores::landing::Landing;
 use crate::stores::landing::segment::{Section, decode_section};
@@ -165,7 +167,7 @@ async fn read_section(
         }
         indexes
     };
-    let decode = || -> Result<Vec<RecordBatch>, ArrowError> {
+    let decode = || -> Result<Vec<RecordBatch>, Unreadable> {
         let mut batches = Vec::new();
         for batch in decode_section(&bytes, section, Some(&projection))? {
             let batch = match filtered {
@@ -176,16 +178,42 @@ async fn read_section(
         }
         Ok(batches)
     };
-    decode().map_err(|error| {
-        let error = StoreError::new(
-            landing.name(),
-            format!("read segment {}", source.segment),
-            StoreErrorKind::Corrupt,
-            error,
-        )
-        .with_advice("the file was changed after it was sealed; restore it from a backup");
+    decode().map_err(|failure| {
+        let operation = format!("read segment {}", source.segment);
+        let error = |kind, cause: Box<dyn Error + Send + Sync>, advice: String| {
+            StoreError::new(landing.name(), operation, kind, cause).with_advice(advice)
+        };
+        let error = match failure {
+            Unreadable::Damaged(cause) => {
+                let advice = "the file was changed after it was sealed; restore it from a backup";
+                error(StoreErrorKind::Corrupt, cause.into(), advice.to_owned())
+            }
+            Unreadable::Older { column, misfit } => {
+                let event_type = &section.event_type;
+                let cause = format!(
+                    "its events of `{event_type}` are older than column `{column}` in \
+                     sql/events/{event_type}.sql: {misfit}"
+                );
+                error(StoreErrorKind::Incompatible, cause.into(), misfit.way_out(&column))
+            }
+        };
         DataFusionError::External(Box::new(error))
     })
+}
+
+/// Why a section cannot be read.
+#[derive(Debug)]
+enum Unreadable {
+    /// It is not what was sealed.
+    Damaged(ArrowError),
+    /// It was sealed under a contract that today's does not go on from.
+    Older { column: String, misfit: Misfit },
+}
+
+impl From<ArrowError> for Unreadable {
+    fn from(error: ArrowError) -> Self {
+        Self::Damaged(error)
+    }
 }
 
 fn filter_days(batch: &RecordBatch, days: &BTreeSet<i32>) -> Result<RecordBatch, ArrowError> {
@@ -197,26 +225,79 @@ fn filter_days(batch: &RecordBatch, days: &BTreeSet<i32>) -> Result<RecordBatch,
     filter_record_batch(batch, &keep)
 }
 
-/// The batch with the columns of `schema`: a column that its contract did not have yet is NULL.
+/// The batch with the columns of `schema`: a column that its contract did not have yet is NULL, and
+/// one whose type was narrower is cast.
 fn fit(
     batch: &RecordBatch,
     schema: &SchemaRef,
     event_type: &str,
-) -> Result<RecordBatch, ArrowError> {
+) -> Result<RecordBatch, Unreadable> {
     let rows = batch.num_rows();
-    let columns: Vec<ArrayRef> = schema
-        .fields()
-        .iter()
-        .map(|field| match batch.column_by_name(field.name()) {
-            Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
-            Some(column) => cast(column, field.data_type()),
-            None if field.name() == envelope::EVENT_TYPE => {
-                Ok(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(event_type, rows)))
-                    as ArrayRef)
+    let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
+    for field in schema.fields() {
+        let stored = batch.schema_ref().column_with_name(field.name());
+        if stored.is_none() && field.name() == envelope::EVENT_TYPE {
+            let types = std::iter::repeat_n(event_type, rows);
+            columns.push(Arc::new(StringArray::from_iter_values(types)));
+            continue;
+        }
+        let values = stored.map(|(index, _)| batch.column(index));
+        match misfit(stored.map(|(_, field)| field), field) {
+            None => {}
+            Some(Misfit::MayBeNull) if values.is_some_and(|values| values.null_count() == 0) => {}
+            Some(misfit) => {
+                return Err(Unreadable::Older { column: field.name().clone(), misfit });
             }
-            None => Ok(new_null_array(field.data_type(), rows)),
-        })
-        .collect::<Result<_, ArrowError>>()?;
+        }
+        columns.push(match values {
+            Some(values) if values.data_type() == field.data_type() => Arc::clone(values),
+            Some(values) => cast(values, field.data_type())?,
+            None => new_null_array(field.data_type(), rows),
+        });
+    }
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int32Array, Int64Array};
+
+    use super::*;
+
+    fn read_as(field: Field) -> Result<RecordBatch, Unreadable> {
+        let stored = Schema::new(vec![Field::new("level", DataType::Int32, true)]);
+        let values: ArrayRef = Arc::new(Int32Array::from(vec![Some(7), None]));
+        let batch = RecordBatch::try_new(Arc::new(stored), vec![values]).unwrap();
+        fit(&batch, &Arc::new(Schema::new(vec![field])), "level_start")
+    }
+
+    #[test]
+    fn older_events_are_read_by_a_contract_that_goes_on_from_theirs() {
+        let wider = read_as(Field::new("level", DataType::Int64, true)).unwrap();
+        let expected: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None]));
+        assert_eq!(wider.column(0), &expected);
+        let added = read_as(Field::new("world", DataType::Utf8, true)).unwrap();
+        assert_eq!(added.column(0).null_count(), 2);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_from_damage_and_never_made_null() {
+        let misfits = [
+            (Field::new("world", DataType::Utf8, false), Misfit::Missing),
+            (Field::new("level", DataType::Int32, false), Misfit::MayBeNull),
+            (
+                Field::new("level", DataType::Int16, true),
+                Misfit::Type { stored: DataType::Int32, wanted: DataType::Int16 },
+            ),
+        ];
+        for (field, expected) in misfits {
+            match read_as(field.clone()).unwrap_err() {
+                Unreadable::Older { column, misfit } => {
+                    assert_eq!((column.as_str(), misfit), (field.name().as_str(), expected));
+                }
+                damaged => panic!("{damaged:?}"),
+            }
+        }
+    }
 }

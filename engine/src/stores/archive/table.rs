@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 use deltalake_core::DeltaTable;
 use deltalake_core::checkpoints::{cleanup_metadata, create_checkpoint};
@@ -18,7 +19,7 @@ use super::commit::{APPLICATION, Attempt, Change, MAX_ATTEMPTS, attempt};
 use super::digest::{DayDigest, DayDigests};
 use super::error::{ArchiveError, failed};
 use super::file::{ArchiveFile, CHECKSUM_TAG, day_name};
-use super::schema::check_columns;
+use super::schema::{check_columns, landed_schema};
 use super::verify::{Expected, read_back};
 use super::writer::{FileWriter, WrittenFile};
 use crate::failpoint;
@@ -83,6 +84,12 @@ impl ArchiveTable {
 
     pub(super) fn state(&self) -> &DeltaTableState {
         &self.state
+    }
+
+    /// The columns of its rows.
+    pub fn schema(&self) -> StoreResult<SchemaRef> {
+        landed_schema(&self.snapshot().schema())
+            .map_err(|error| self.failed("read the columns", error))
     }
 
     pub(super) fn snapshot(&self) -> &EagerSnapshot {

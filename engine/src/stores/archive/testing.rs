@@ -57,6 +57,8 @@ pub(super) fn contract(event_type: &str, with_level: bool) -> EventContract {
         column_type,
         nullable,
         comment: None,
+        line: 1,
+        column: 1,
     };
     let mut columns = vec![column("price", ColumnType::Decimal { precision: 12, scale: 2 }, false)];
     if with_level {

@@ -23,7 +23,7 @@ use arrow::error::ArrowError;
 use arrow_ipc::convert::fb_to_schema;
 use arrow_ipc::reader::{FileDecoder, read_footer_length};
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
-use arrow_ipc::{CompressionType, root_as_footer};
+use arrow_ipc::{CompressionType, Footer, root_as_footer};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -177,16 +177,20 @@ pub fn read_directory(file: &[u8]) -> Result<Vec<Section>, ArrowError> {
 /// Chooses columns by their index in a section's schema.
 pub type Projection<'a> = &'a dyn Fn(&SchemaRef) -> Vec<usize>;
 
-/// Decodes one section, verifying its checksum. `projection` chooses columns by their index in the
-/// section's own schema; the bytes of the others are not decoded. Buffers are shared with `bytes`.
-pub fn decode_section(
-    bytes: &Buffer,
+/// The columns of one section, verifying its checksum.
+pub fn section_schema(bytes: &Buffer, section: &Section) -> Result<SchemaRef, ArrowError> {
+    read_footer(bytes, section).map(|(_, schema)| schema)
+}
+
+fn damaged(section: &Section, what: &str) -> ArrowError {
+    ArrowError::ParseError(format!("section `{}` is damaged: {what}", section.event_type))
+}
+
+fn read_footer<'a>(
+    bytes: &'a Buffer,
     section: &Section,
-    projection: Option<Projection<'_>>,
-) -> Result<Vec<RecordBatch>, ArrowError> {
-    let damaged = |what: String| {
-        ArrowError::ParseError(format!("section `{}` is damaged: {what}", section.event_type))
-    };
+) -> Result<(Footer<'a>, SchemaRef), ArrowError> {
+    let damaged = |what: String| damaged(section, &what);
     if xxh3_64(bytes) != section.checksum {
         return Err(damaged("its checksum does not match".to_owned()));
     }
@@ -203,7 +207,18 @@ pub fn decode_section(
     let footer = root_as_footer(&bytes[footer_start..bytes.len() - 10])
         .map_err(|error| damaged(error.to_string()))?;
     let schema = footer.schema().ok_or_else(|| damaged("it has no schema".to_owned()))?;
-    let schema: SchemaRef = Arc::new(fb_to_schema(schema));
+    Ok((footer, Arc::new(fb_to_schema(schema))))
+}
+
+/// Decodes one section, verifying its checksum. `projection` chooses columns by their index in the
+/// section's own schema; the bytes of the others are not decoded. Buffers are shared with `bytes`.
+pub fn decode_section(
+    bytes: &Buffer,
+    section: &Section,
+    projection: Option<Projection<'_>>,
+) -> Result<Vec<RecordBatch>, ArrowError> {
+    let damaged = |what: String| damaged(section, &what);
+    let (footer, schema) = read_footer(bytes, section)?;
     let mut decoder = FileDecoder::new(Arc::clone(&schema), footer.version());
     if let Some(projection) = projection {
         decoder = decoder.with_projection(projection(&schema));

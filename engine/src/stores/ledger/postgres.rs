@@ -17,6 +17,8 @@ mod partitions;
 mod quarantine;
 mod segments;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tokio_postgres::{IsolationLevel, Transaction};
@@ -144,6 +146,21 @@ impl Ledger for PostgresLedger {
                 let segments = segments::read(&transaction, after, through).await?;
                 transaction.commit().await?;
                 session.end(segments)
+            })
+            .await
+    }
+
+    async fn contract_versions(
+        &self,
+        after: i64,
+        through: i64,
+    ) -> StoreResult<BTreeSet<(String, u64)>> {
+        self.database
+            .attempt("list contract versions", |mut session| async move {
+                let transaction = snapshot(&mut session).await?;
+                let versions = segments::contract_versions(&transaction, after, through).await?;
+                transaction.commit().await?;
+                session.end(versions)
             })
             .await
     }

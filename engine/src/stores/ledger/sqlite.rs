@@ -5,6 +5,8 @@ mod gaps;
 mod quarantine;
 mod segments;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
 
@@ -125,6 +127,18 @@ impl Ledger for SqliteLedger {
     async fn segments(&self, after: i64, through: i64) -> StoreResult<Vec<SegmentEntry>> {
         self.database
             .read("list segments", move |connection| segments::read(connection, after, through))
+            .await
+    }
+
+    async fn contract_versions(
+        &self,
+        after: i64,
+        through: i64,
+    ) -> StoreResult<BTreeSet<(String, u64)>> {
+        self.database
+            .read("list contract versions", move |connection| {
+                segments::contract_versions(connection, after, through)
+            })
             .await
     }
 

@@ -34,19 +34,33 @@ pub(super) fn legend() -> String {
     html
 }
 
+/// A link with what it leads to.
+pub(super) struct Described<'a> {
+    /// The page.
+    pub(super) page: String,
+    /// What people call it.
+    pub(super) label: &'a str,
+    /// The name of its table, where people call it otherwise.
+    pub(super) table: Option<&'a str>,
+    /// What it is.
+    pub(super) description: Option<&'a str>,
+}
+
 /// Links with their descriptions.
-pub(super) fn described(heading: &str, entries: Vec<(String, &str, &Option<String>)>) -> String {
+pub(super) fn described(heading: &str, entries: Vec<Described<'_>>) -> String {
     if entries.is_empty() {
         return String::new();
     }
     let mut html = format!("<section><h2>{heading}</h2>\n<dl class=\"list\">\n");
-    for (page, name, description) in entries {
+    for entry in entries {
+        let table = entry.table.map(|name| format!(" <code>{}</code>", escape(name)));
         let _ = writeln!(
             html,
-            "<div><dt><a href=\"{}\">{}</a></dt><dd>{}</dd></div>",
-            escape(&page),
-            escape(name),
-            escape(description.as_deref().unwrap_or("No description."))
+            "<div><dt><a href=\"{}\">{}</a>{}</dt><dd>{}</dd></div>",
+            escape(&entry.page),
+            escape(entry.label),
+            table.unwrap_or_default(),
+            escape(entry.description.unwrap_or("No description."))
         );
     }
     html.push_str("</dl></section>\n");

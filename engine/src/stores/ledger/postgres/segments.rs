@@ -1,7 +1,7 @@
 //! The ledger's list of sealed segments.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::Transaction;
 
@@ -88,6 +88,27 @@ pub(super) async fn read(
 ) -> Result<Vec<SegmentEntry>, Failure> {
     let condition = "sequence > $1 AND sequence <= $2 AND archived_at IS NULL";
     select(transaction, condition, &[&after, &through]).await
+}
+
+/// Event types and contract versions of these commits' sections that are not in the archive.
+pub(super) async fn contract_versions(
+    transaction: &Transaction<'_>,
+    after: i64,
+    through: i64,
+) -> Result<BTreeSet<(String, u64)>, Failure> {
+    let rows = transaction
+        .query(
+            "SELECT DISTINCT event_type, contract_version \
+             FROM questlake.segments JOIN questlake.sections USING (sequence) \
+             WHERE sequence > $1 AND sequence <= $2 AND archived_at IS NULL",
+            &[&after, &through],
+        )
+        .await?;
+    let mut versions = BTreeSet::new();
+    for row in &rows {
+        versions.insert((row.try_get(0)?, row.try_get::<_, i64>(1)?.cast_unsigned()));
+    }
+    Ok(versions)
 }
 
 /// The segments for which an SQL condition holds.

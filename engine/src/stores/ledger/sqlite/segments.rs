@@ -1,6 +1,6 @@
 //! The ledger's list of sealed segments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, Transaction};
 
@@ -61,6 +61,22 @@ pub(super) fn read(
     through: i64,
 ) -> rusqlite::Result<Vec<SegmentEntry>> {
     select(connection, "sequence > ?1 AND sequence <= ?2 AND archived_at IS NULL", (after, through))
+}
+
+/// Event types and contract versions of these commits' sections that are not in the archive.
+pub(super) fn contract_versions(
+    connection: &Connection,
+    after: i64,
+    through: i64,
+) -> rusqlite::Result<BTreeSet<(String, u64)>> {
+    let mut query = connection.prepare(
+        "SELECT DISTINCT event_type, contract_version \
+         FROM meta_segments JOIN meta_sections USING (sequence) \
+         WHERE sequence > ?1 AND sequence <= ?2 AND archived_at IS NULL",
+    )?;
+    let version =
+        |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned()));
+    query.query_map((after, through), version)?.collect()
 }
 
 /// The segments for which an SQL condition holds.
