@@ -1,13 +1,16 @@
 //! Bodies of requests that are not events.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use axum::body::BodyDataStream;
 use axum::extract::Request;
 use axum::http::header;
 use futures::StreamExt;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, Visitor};
 
+use crate::parameters::shortened;
 use crate::problem::{Kind, Mistake, Problem};
 
 /// Most bytes of a body that is too long that are read after the bound: a client that still writes when
@@ -71,4 +74,32 @@ pub(crate) async fn json<T: DeserializeOwned>(
         };
         Problem::of_mistakes(Kind::InvalidBody, vec![mistake])
     })
+}
+
+/// Reads an object whose keys stand there once each: of two values, readers differ in which is meant.
+pub(crate) fn each_once<'de, D: Deserializer<'de>>(
+    source: D,
+) -> Result<BTreeMap<String, serde_json::Value>, D::Error> {
+    source.deserialize_map(EachOnce)
+}
+
+struct EachOnce;
+
+impl<'de> Visitor<'de> for EachOnce {
+    type Value = BTreeMap<String, serde_json::Value>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let mut values = BTreeMap::new();
+        while let Some((key, value)) = entries.next_entry::<String, serde_json::Value>()? {
+            if values.contains_key(&key) {
+                return Err(A::Error::custom(format!("`{}` is there twice", shortened(&key))));
+            }
+            values.insert(key, value);
+        }
+        Ok(values)
+    }
 }

@@ -13,7 +13,7 @@ use tracing::Instrument;
 use crate::access::Needs;
 use crate::api::Api;
 use crate::compress;
-use crate::problem::{Kind, Problem};
+use crate::problem::{Kind, Mistake, Problem};
 use crate::trace;
 
 /// How long a browser may remember which pages may call.
@@ -93,6 +93,15 @@ async fn enter(
     if request.method() == Method::OPTIONS && foreign == Some(Page::Allowed) {
         return Ok(preflight());
     }
+    if has_two_hosts(request.headers()) {
+        // What stands before this server may have looked at the other one (RFC 9112, 3.2).
+        let mistake = Mistake {
+            parameter: "host".to_owned(),
+            message: "the request has more than one Host header".to_owned(),
+            ..Mistake::default()
+        };
+        return Err(Problem::of_mistakes(Kind::InvalidParameter, vec![mistake]));
+    }
     if foreign == Some(Page::Refused) {
         let detail = "its origin is not among api.cors_origins";
         return Err(Problem::new(Kind::ForeignPage, detail));
@@ -147,6 +156,10 @@ impl Pages {
             _ => Some(Page::Refused),
         }
     }
+}
+
+fn has_two_hosts(headers: &HeaderMap) -> bool {
+    headers.get_all(header::HOST).iter().nth(1).is_some()
 }
 
 /// Whether the request is addressed to this machine by a name that no page of another host can have.
@@ -219,6 +232,14 @@ mod tests {
         assert!(names_this_machine(&path, &HeaderMap::new()));
         let whole = Uri::from_static("http://example.org/");
         assert!(!names_this_machine(&whole, &host("localhost")));
+    }
+
+    #[test]
+    fn two_hosts_are_seen() {
+        let mut headers = host("localhost");
+        assert!(!has_two_hosts(&headers) && !has_two_hosts(&HeaderMap::new()));
+        headers.append(header::HOST, HeaderValue::from_static("localhost"));
+        assert!(has_two_hosts(&headers));
     }
 
     #[test]

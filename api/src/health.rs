@@ -7,10 +7,13 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use questlake_engine::status::StoreStatus;
+use questlake_engine::stores::keys::Scope;
 use serde::Serialize;
 
 use crate::access::Needs;
 use crate::api::Api;
+use crate::pipeline::hide_place;
 use crate::problem::Problem;
 use crate::request::json;
 
@@ -45,26 +48,27 @@ pub(crate) async fn readyz(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let may_know = api.access.admit(&headers, Needs::AnyKey).await.is_ok();
+    let caller = api.access.admit(&headers, Needs::AnyKey).await.ok();
     let stopping = api.stopping.load(Ordering::Relaxed);
     let status = tokio::time::timeout(PATIENCE, api.engine.status()).await;
-    let stores = match status {
-        Ok(Ok(status)) => status
-            .stores
-            .into_iter()
-            .map(|store| Store {
-                needed: store.store != "cache",
-                store: store.store,
-                name: store.name,
-                ready: store.healthy,
-                detail: store.detail,
-            })
-            .collect(),
+    let mut stores = match status {
+        Ok(Ok(status)) => status.stores,
         Ok(Err(error)) => vec![database(&api, error.to_string())],
         Err(_) => vec![database(&api, "no answer within 5 s".to_owned())],
     };
+    if caller.as_ref().is_some_and(|caller| !caller.may(Scope::Admin)) {
+        stores.iter_mut().for_each(hide_place);
+    }
+    let stores = stores.into_iter().map(|store| Store {
+        needed: store.store != "cache",
+        store: store.store,
+        name: store.name,
+        ready: store.healthy,
+        detail: store.detail,
+    });
+    let stores: Vec<Store> = stores.collect();
     let ready = !stopping && stores.iter().all(|store| store.ready || !store.needed);
-    let mut response = json(&Ready { ready, stores: may_know.then_some(stores) })?;
+    let mut response = json(&Ready { ready, stores: caller.is_some().then_some(stores) })?;
     if !ready {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
@@ -72,7 +76,7 @@ pub(crate) async fn readyz(
 }
 
 /// The store without which nothing is known of the others.
-fn database(api: &Api, detail: String) -> Store {
+fn database(api: &Api, detail: String) -> StoreStatus {
     let name = api.engine.stores.warehouse.name();
-    Store { store: "warehouse", name, ready: false, needed: true, detail: Some(detail) }
+    StoreStatus { store: "warehouse", name, healthy: false, detail: Some(detail) }
 }

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::response::Response;
 use questlake_engine::catalog::events::ENVELOPE_TABLE;
 use questlake_engine::models::Model;
-use questlake_engine::status::ModelStatus;
+use questlake_engine::status::{ModelStatus, StoreStatus};
+use questlake_engine::stores::keys::Scope;
 use questlake_engine::stores::warehouse::{CheckRecord, RunRecord};
 use serde::Serialize;
 
+use crate::access::Caller;
 use crate::api::Api;
 use crate::marts::find;
 use crate::parameters::Parameters;
@@ -388,10 +390,24 @@ pub(crate) async fn checks(
 /// `GET /api/v1/status`
 pub(crate) async fn status(
     State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, Problem> {
     no_parameters(&request)?;
-    json(&api.engine.status().await?)
+    let mut status = api.engine.status().await?;
+    if !caller.may(Scope::Admin) {
+        status.stores.iter_mut().for_each(hide_place);
+    }
+    json(&status)
+}
+
+/// Where a store lies, and how it failed, is for those who look after it.
+pub(crate) fn hide_place(store: &mut StoreStatus) {
+    store.name = store.store.to_owned();
+    if store.detail.is_some() {
+        let told = "it does not answer; a key with the scope admin is told why".to_owned();
+        store.detail = Some(told);
+    }
 }
 
 #[derive(Serialize)]
@@ -408,4 +424,26 @@ pub(crate) async fn accounting(
     no_parameters(&request)?;
     let status = api.engine.status().await?;
     json(&AccountingBody { accounting: &status.accounting, partitions: &status.partitions })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_of_stores_are_hidden() {
+        let mut store = StoreStatus {
+            store: "landing",
+            name: "landing in /srv/questlake/landing".to_owned(),
+            healthy: false,
+            detail: Some("/srv/questlake/landing: permission denied".to_owned()),
+        };
+        hide_place(&mut store);
+        let told = serde_json::to_string(&store).unwrap();
+        assert!(!told.contains("/srv"), "{told}");
+        assert!(told.contains("does not answer"), "{told}");
+        store.detail = None;
+        hide_place(&mut store);
+        assert_eq!((store.name.as_str(), store.detail), ("landing", None));
+    }
 }

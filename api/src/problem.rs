@@ -18,6 +18,9 @@ const MEDIA_TYPE: &str = "application/problem+json";
 /// Seconds after which a caller may try again what is not there for a moment.
 const RETRY_SOON: u64 = 1;
 
+/// Seconds after which queries that were given up may have ended.
+const RETRY_LATER: u64 = 5;
+
 /// What kind of problem it is: stable, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -260,6 +263,10 @@ impl From<QueryError> for Problem {
                 Self::not_found(format!("there is no saved query `{name}`{hint}"))
             }
             QueryError::Engine(failure) => failure.into(),
+            QueryError::Busy => Self {
+                retry_after: Some(RETRY_LATER),
+                ..Self::new(Kind::Unavailable, failure.to_string())
+            },
             QueryError::Spill { .. } => {
                 error!("a query failed: {failure}");
                 Self::unavailable("there is no room for what the query cannot hold in memory")
@@ -268,6 +275,7 @@ impl From<QueryError> for Problem {
                 Self::new(Kind::QueryLimit, failure.to_string())
             }
             QueryError::Memory { .. }
+            | QueryError::Oversized(_)
             | QueryError::TimedOut { .. }
             | QueryError::TooManyRows { .. } => Self::new(Kind::QueryLimit, failure.to_string()),
             QueryError::Failed { source, message } => match store_error(&*source) {
@@ -326,6 +334,15 @@ mod tests {
         let problem = Problem::from(failure);
         assert_eq!((problem.kind, problem.retry_after), (Kind::Unavailable, Some(1)));
         assert!(!problem.detail.contains("10.0.0.7"));
+    }
+
+    #[test]
+    fn callers_are_told_when_to_come_again() {
+        let problem = Problem::from(QueryError::Busy);
+        assert_eq!((problem.kind, problem.retry_after), (Kind::Unavailable, Some(5)));
+        let response = problem.response("/api/v1/query");
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "5");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Connections: how many, how long a request's head may take, and how they end.
 
+mod addresses;
+
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -12,9 +14,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use crate::api::Api;
+use addresses::{Addresses, OfAddress};
 
 /// Longest time for the head of a request: a connection that says nothing gives its place away.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,7 +29,8 @@ const HEAD_BYTES: usize = 64 << 10;
 /// Pause after the system has refused a connection: it has none left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Answers until `stopped` comes, then ends the connections as soon as their requests are answered.
+/// Answers until `stopped` comes, then ends the connections as soon as their requests are answered. Those
+/// that are open when this future is dropped end at once.
 ///
 /// # Errors
 /// None but for the listener's own.
@@ -36,23 +41,31 @@ pub async fn serve(
     stopped: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(api.settings.max_connections));
+    let addresses = Addresses::new(api.settings.max_connections_per_address);
+    let mut connections = JoinSet::new();
     let (tell, told) = watch::channel(());
     let mut stopped = std::pin::pin!(stopped);
     loop {
         let connection = async {
             let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
-            let (stream, _) = listener.accept().await?;
-            Ok::<_, io::Error>((stream, place))
+            let (stream, peer) = listener.accept().await?;
+            Ok::<_, io::Error>((stream, peer, place))
         };
+        while connections.try_join_next().is_some() {}
         let accepted = tokio::select! {
             accepted = connection => accepted,
             () = &mut stopped => break,
         };
         match accepted {
-            Ok((stream, place)) => {
+            Ok((stream, peer, place)) => {
+                let Some(of_address) = addresses.take(peer.ip()) else {
+                    // Its places would be those of others.
+                    debug!(%peer, "{peer} has more than api.max_connections_per_address");
+                    continue;
+                };
                 let connection =
-                    Connection { router: router.clone(), api: Arc::clone(&api), place };
-                tokio::spawn(connection.run(stream, told.clone()));
+                    Connection { router: router.clone(), api: Arc::clone(&api), place, of_address };
+                connections.spawn(connection.run(stream, told.clone()));
             }
             Err(error) if is_one_connections(&error) => {
                 debug!(%error, "a connection ended before it began: {error}");
@@ -67,8 +80,7 @@ pub async fn serve(
     drop(listener);
     drop(told);
     tell.send_replace(());
-    // Each connection holds a receiver until it has ended.
-    tell.closed().await;
+    while connections.join_next().await.is_some() {}
     Ok(())
 }
 
@@ -87,11 +99,12 @@ struct Connection {
     api: Arc<Api>,
     /// Given back when the connection has ended.
     place: OwnedSemaphorePermit,
+    of_address: OfAddress,
 }
 
 impl Connection {
     async fn run(self, stream: TcpStream, mut told: watch::Receiver<()>) {
-        let Self { router, api, place } = self;
+        let Self { router, api, place, of_address } = self;
         // Answers are written as a whole: nothing is gained by waiting for more.
         let _ = stream.set_nodelay(true);
         api.metrics.connected();
@@ -114,6 +127,6 @@ impl Connection {
             debug!(%error, "a connection broke: {error}");
         }
         api.metrics.disconnected();
-        drop(place);
+        drop((place, of_address));
     }
 }

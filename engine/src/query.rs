@@ -10,9 +10,12 @@
 //! A query only reads ([`statement`]), stays within its [`limits`], and gives its rows as a
 //! [`stream`]. Parameters are bound to the plan ([`parameters`]), never pasted into the text.
 
+mod bounds;
+mod cancellation;
 pub mod error;
 mod executor;
 pub mod export;
+mod give_way;
 mod hot;
 pub mod limits;
 mod meta;
@@ -45,6 +48,11 @@ use crate::catalog::{CATALOG, Namespace};
 use crate::pipeline::{Engine, PipelineError};
 use crate::project::diagnostic::nearest;
 
+use bounds::Bounds;
+use cancellation::Cancellation;
+use stream::Asked;
+
+pub use bounds::Oversized;
 pub use error::QueryError;
 pub use saved::SavedQuery;
 pub use statement::PreparedStatement;
@@ -113,19 +121,19 @@ impl Engine {
         given: &BTreeMap<String, String>,
         overflow: Overflow,
     ) -> Result<QueryStream, QueryError> {
-        let started = Instant::now();
+        let cancellation = Cancellation::new(Instant::now(), self.queries.timeout);
         let values = parameters::bind(&statement.header, given)?;
-        let planned = async {
-            let state = self.query_state().await?;
-            let plan = plan::logical_plan(&state, statement, values.into()).await?;
-            stream::start(state, Some(statement), plan, &self.queries, overflow, started).await
-        };
-        match self.queries.timeout {
-            None => planned.await,
-            Some(limit) => tokio::time::timeout(limit, planned)
+        // What there is to be read is asked here; the rest is for the threads of queries.
+        let state = match self.queries.timeout {
+            None => self.query_state().await?,
+            Some(limit) => tokio::time::timeout(cancellation.time_left(), self.query_state())
                 .await
-                .map_err(|_| QueryError::TimedOut { limit })?,
-        }
+                .map_err(|_| QueryError::TimedOut { limit })??,
+        };
+        let bounds = Bounds::new(self.queries.memory.limit, Arc::clone(&cancellation));
+        let state = bounds.apply(state);
+        let asked = Asked::Statement(Box::new(statement.clone()), values.into());
+        stream::start(state, asked, &self.queries, overflow, cancellation).await
     }
 
     /// The saved query of that name.

@@ -34,7 +34,7 @@ const MAX_ROWS: u64 = super::MAX_ROWS;
 #[serde(deny_unknown_fields)]
 struct AdHoc {
     sql: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "body::each_once")]
     parameters: BTreeMap<String, serde_json::Value>,
     #[serde(default)]
     max_rows: Option<u64>,
@@ -206,6 +206,15 @@ mod tests {
         assert_eq!(problem.kind, Kind::InvalidParameter);
         assert!(prepared("SELECT 1", json!({"a": [1]})).is_err());
         assert!(prepared("SELECT 1", json!({"a": null})).is_err());
+    }
+
+    #[test]
+    fn parameters_are_given_once() {
+        let read = |text: &str| serde_json::from_str::<AdHoc>(text).map(|asked| asked.parameters);
+        assert_eq!(read(r#"{"sql": "", "parameters": {"a": 1, "b": 2}}"#).unwrap().len(), 2);
+        let twice = read(r#"{"sql": "", "parameters": {"a": 1, "a": 2}}"#).unwrap_err();
+        assert!(twice.to_string().contains("`a` is there twice"), "{twice}");
+        assert!(read(r#"{"sql": "SELECT 1", "sql": "SELECT 2"}"#).is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use questlake_api::{Api, ApiParts, Replay, ReplayError, ReplayReport, ReplayRequest};
@@ -25,15 +25,21 @@ use crate::app::App;
 use crate::error::CliError;
 use crate::stop::Stop;
 
-/// Longest wait for open requests when the server stops.
+/// Longest wait for open requests, and for the queue behind them, when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// Least time for the queue. What it has not given on by then is on disk, for the next start.
+const QUEUE_GRACE: Duration = Duration::from_secs(1);
+
+/// Memory for connections, requests, and events on their way, beside what queries take.
+const INTAKE_MEMORY: usize = 256 << 20;
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {}
 
 pub(crate) async fn run(app: &App, _args: ServeArgs) -> Result<ExitCode, CliError> {
     let engine = app.stop.interrupts(app.engine()).await?;
-    let server = app.stop.interrupts(Server::start(app, &engine)).await?;
+    let server = app.stop.interrupts(Server::start(app, &engine, 0)).await?;
     server.stopped().await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -48,8 +54,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Listens, and says where.
-    pub(crate) async fn start(app: &App, engine: &Engine) -> Result<Self, CliError> {
+    /// Listens, and says where. `beside` are bytes of memory that other work of the process may take.
+    pub(crate) async fn start(app: &App, engine: &Engine, beside: usize) -> Result<Self, CliError> {
         let (intake, worker) = match &app.settings.kafka {
             None => {
                 let (queue, worker) = open_queue(app, engine).await?;
@@ -66,12 +72,16 @@ impl Server {
         let listen_error = |source| CliError::Listen { address: address.clone(), source };
         let listener = TcpListener::bind(&address).await.map_err(listen_error)?;
         let bound = listener.local_addr().map_err(listen_error)?;
+        let mut engine = engine.clone();
+        let answers = app.settings.cache.memory_limit.as_usize();
+        engine.queries.watch_process(answers + INTAKE_MEMORY + beside);
+        let replay = Some(replay(app, &engine)?);
         let api = Api::new(ApiParts {
-            engine: engine.clone(),
+            engine,
             settings: app.settings.api.clone(),
             cache: app.settings.cache.clone(),
             local_only: bound.ip().is_loopback(),
-            replay: Some(replay(app, engine)?),
+            replay,
         })?;
         let router = questlake_api::router(&api, collector_router(intake.clone(), bounds));
         app.line(&format!("listening on http://{bound}"))?;
@@ -90,11 +100,17 @@ impl Server {
     pub(crate) async fn stopped(self) -> Result<(), CliError> {
         self.stop.told().await;
         info!("stopping");
-        // A client that keeps its connection open must not keep the process alive.
-        let _ = tokio::time::timeout(GRACE, self.serving).await;
+        let begun = Instant::now();
+        // A client that keeps its connection open must keep neither the process alive nor the queue.
+        let mut serving = self.serving;
+        if tokio::time::timeout(GRACE, &mut serving).await.is_err() {
+            serving.abort();
+            let _ = serving.await;
+        }
         drop(self.intake);
         if let Some(worker) = self.worker {
-            let _ = tokio::time::timeout(GRACE, worker).await;
+            let left = GRACE.saturating_sub(begun.elapsed()).max(QUEUE_GRACE);
+            let _ = tokio::time::timeout(left, worker).await;
         }
         Ok(())
     }

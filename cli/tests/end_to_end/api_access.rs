@@ -79,6 +79,13 @@ fn nothing_is_told_without_a_key_and_each_scope_opens_its_own() {
     assert_eq!(ready, json!({"ready": true}));
     assert!(get("/readyz", Some(&reader)).ok()["stores"].is_array());
 
+    // Where stores lie is for those who look after them.
+    let place = sandbox.data().display().to_string();
+    for path in ["/api/v1/status", "/readyz"] {
+        assert!(!get(path, Some(&reader)).text().contains(&place), "{path}");
+        assert!(get(path, Some(&admin)).text().contains(&place), "{path}");
+    }
+
     let select = json!({"sql": "SELECT 1 AS one"});
     for (key, expected) in [
         (None, 401),

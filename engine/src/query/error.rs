@@ -5,6 +5,8 @@ use std::time::Duration;
 use arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 
+use super::bounds::Oversized;
+use super::cancellation::Stopped;
 use crate::models::errors::tidy;
 use crate::pipeline::PipelineError;
 use crate::project::diagnostic::{Diagnostic, Diagnostics};
@@ -44,6 +46,15 @@ pub enum QueryError {
         /// Which operator asked for how much.
         detail: String,
     },
+    /// A function of the query would make more than it may at once.
+    #[error(transparent)]
+    Oversized(Oversized),
+    /// Queries that were left before their end still hold all threads that they may.
+    #[error(
+        "queries that were given up still hold the threads for queries, and end when their operators give \
+         way; try again in a few seconds"
+    )]
+    Busy,
     /// The query took too long.
     #[error(
         "the query took longer than query.timeout ({}); raise it, or read less",
@@ -145,6 +156,16 @@ impl QueryError {
             )
         {
             return Self::Spill { detail: io.to_string() };
+        }
+        if let DataFusionError::External(cause) = error.find_root() {
+            if let Some(oversized) = cause.downcast_ref::<Oversized>() {
+                return Self::Oversized(oversized.clone());
+            }
+            match cause.downcast_ref::<Stopped>() {
+                Some(Stopped::TimedOut(limit)) => return Self::TimedOut { limit: *limit },
+                Some(Stopped::Left) => return Self::Cancelled,
+                None => {}
+            }
         }
         match error.find_root() {
             DataFusionError::ResourcesExhausted(message) => {

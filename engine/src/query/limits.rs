@@ -21,7 +21,10 @@ use std::time::Duration;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 
+use super::cancellation::Cancellation;
 use super::executor::QueryExecutor;
+use super::give_way::GiveWay;
+use super::resident::{ResidentGuard, resident_bytes};
 use super::windows::WholeWindows;
 use crate::catalog::memory::counted_runtime;
 use crate::catalog::runtime::within_pool;
@@ -43,6 +46,10 @@ const MEMORY_PER_PARTITION: usize = 16 << 20;
 /// Part of the pool that the input of a window function may take without being accounted for.
 const WINDOWS_OF_POOL: usize = 4;
 
+/// Hundredths of `query.memory_limit` that a process that only answers queries may hold. What
+/// operators take until they have ended comes on top: together it stays within 1.2 times the setting.
+const LIMIT_PERCENT: usize = 114;
+
 /// What the queries of one process may take.
 #[derive(Debug, Clone)]
 pub struct QueryLimits {
@@ -52,6 +59,8 @@ pub struct QueryLimits {
     pub max_rows: Option<u64>,
     /// Whether the process does nothing but answer queries, so that all it holds is theirs.
     pub alone: bool,
+    /// Most bytes that a process may hold which does other work as well, if it is looked at.
+    process: Option<usize>,
     /// Whether queries see the bytes of quarantined records.
     pub raw_quarantine: bool,
     pub(super) memory: QueryMemory,
@@ -65,9 +74,28 @@ impl QueryLimits {
             timeout: settings.timeout,
             max_rows: settings.max_rows,
             alone: false,
+            process: None,
             raw_quarantine: true,
             memory: QueryMemory::new(settings.memory_limit),
             executor: Arc::new(QueryExecutor::new(threads)),
+        }
+    }
+
+    /// From now on queries end when the process holds more than it does now, and than they and `others`
+    /// (bytes of the other work of the process) may take. For a process that has run no query yet.
+    pub fn watch_process(&mut self, others: usize) {
+        let now = resident_bytes().unwrap_or(0);
+        let queries = self.memory.limit.as_usize() / 100 * LIMIT_PERCENT;
+        self.process = Some(now.saturating_add(others).saturating_add(queries));
+    }
+
+    /// What ends a query when the process holds too much.
+    pub(super) fn guard(&self) -> Option<ResidentGuard> {
+        let limit = self.memory.limit;
+        match self.process {
+            _ if self.alone => Some(ResidentGuard::new(limit, LIMIT_PERCENT)),
+            Some(most) => Some(ResidentGuard::of_process(limit, most)),
+            None => None,
         }
     }
 }
@@ -93,6 +121,7 @@ impl QueryMemory {
         &self,
         session: &SessionState,
         attempt: Attempt,
+        cancellation: &Arc<Cancellation>,
     ) -> (SessionState, Arc<AtomicU64>) {
         let (runtime, refusals) = counted_runtime(session.runtime_env(), Arc::clone(&self.pool));
         let mut config = session.config().clone();
@@ -115,6 +144,8 @@ impl QueryMemory {
             let budget = self.pool_bytes / WINDOWS_OF_POOL;
             builder = builder.with_physical_optimizer_rule(Arc::new(WholeWindows { budget }));
         }
+        let cancellation = Arc::clone(cancellation);
+        builder = builder.with_physical_optimizer_rule(Arc::new(GiveWay { cancellation }));
         (builder.build(), refusals)
     }
 }

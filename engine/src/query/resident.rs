@@ -1,8 +1,10 @@
 //! Ends a query before its process holds more memory than it may.
 //!
 //! Operators reserve most of what they hold in the pool of [`super::limits`], but not all: the sets of
-//! several `count(DISTINCT …)` of texts pass from operator to operator unaccounted. So where a process
-//! does nothing but answer queries, what the system says it holds is looked at as well.
+//! several `count(DISTINCT …)` of texts pass from operator to operator unaccounted. So what the system
+//! says that the process holds is looked at as well. Where a process does nothing but answer queries,
+//! all of that is theirs; a server may hold what it held at its start and what its other work may take
+//! on top. Which query took what the system does not tell: all that run end.
 
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,12 @@ impl ResidentGuard {
     pub(super) fn new(setting: ByteSize, percent: usize) -> Self {
         let most = setting.as_usize() / 100 * percent;
         Self { setting, most, next_look: Instant::now() }
+    }
+
+    /// A guard that lets the process hold so many bytes. Short queries end before the first look: of these
+    /// there can be thousands a second.
+    pub(super) fn of_process(setting: ByteSize, most: usize) -> Self {
+        Self { setting, most, next_look: Instant::now() + LOOK_EVERY }
     }
 
     /// Looks at the process, if it is time to.
@@ -59,7 +67,7 @@ impl ResidentGuard {
 }
 
 /// Bytes of memory that the process holds, where the system tells.
-fn resident_bytes() -> Option<usize> {
+pub(super) fn resident_bytes() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let (_, rest) = status.split_once("VmRSS:")?;
     let kibibytes: usize = rest.split_whitespace().next()?.parse().ok()?;

@@ -1,18 +1,18 @@
 //! A query under way: its rows as they come, within its limits.
 //!
-//! The query runs in a task of its own, on threads of its own, so that whoever waits for rows is
-//! never kept from seeing a time-out or an interrupt by an operator that is busy. Dropping the
-//! stream ends the task as soon as its operators give way.
+//! The query is planned and runs in a task of its own, on threads of its own, so that whoever waits for
+//! rows is never kept from seeing a time-out or an interrupt by an optimizer or an operator that is
+//! busy. Its time is one for both. Dropping the stream ends the task as soon as its operators give way,
+//! or ask whether to go on ([`super::cancellation`]).
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::DataFusionError;
+use datafusion::common::{DataFusionError, ParamValues};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -21,6 +21,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::debug;
 
+use super::bounds::Bounds;
+use super::cancellation::Cancellation;
 use super::error::QueryError;
 use super::executor::{QueryExecutor, QueryThreads};
 use super::limits::{Attempt, QueryLimits, QueryMemory};
@@ -31,10 +33,6 @@ use crate::catalog::memory::panic_text;
 
 /// Batches that may wait for the reader.
 const QUEUED_BATCHES: usize = 2;
-
-/// Hundredths of `query.memory_limit` that a process that only answers queries may hold. What
-/// operators take until they have ended comes on top: together it stays within 1.2 times the setting.
-const LIMIT_PERCENT: usize = 114;
 
 /// Hundredths at which an attempt is ended: the first one may be followed by one that spills.
 const ATTEMPT_PERCENT: usize = 100;
@@ -53,6 +51,8 @@ pub enum Overflow {
 
 /// What the query's task sends.
 enum Message {
+    /// There is a plan, whose rows have these columns.
+    Planned(SchemaRef),
     Rows(RecordBatch),
     Failed(QueryError),
     Done,
@@ -66,8 +66,7 @@ pub struct QueryStream {
     executor: Arc<QueryExecutor>,
     /// What the task runs on lasts as long as the stream.
     _threads: Arc<QueryThreads>,
-    started: Instant,
-    timeout: Option<Duration>,
+    cancellation: Arc<Cancellation>,
     guard: Option<ResidentGuard>,
     max_rows: Option<u64>,
     overflow: Overflow,
@@ -129,6 +128,7 @@ impl QueryStream {
 
     /// Ends the query as soon as its operators give way.
     fn leave(&self) {
+        self.cancellation.leave();
         self.task.abort();
         self.executor.doubt();
     }
@@ -145,7 +145,7 @@ impl QueryStream {
         match message {
             Some(Message::Rows(batch)) => Ok(Some(self.accept(batch)?)),
             Some(Message::Failed(error)) => Err(error),
-            Some(Message::Done) => {
+            Some(Message::Done | Message::Planned(_)) => {
                 self.state = StreamState::Ended;
                 Ok(None)
             }
@@ -159,16 +159,14 @@ impl QueryStream {
             if let Some(guard) = &mut self.guard {
                 guard.look()?;
             }
-            let left = match self.timeout {
-                Some(limit) => limit.saturating_sub(self.started.elapsed()),
-                None => Duration::MAX,
-            };
+            let left = self.cancellation.time_left();
             let wait = if self.guard.is_some() { left.min(LOOK_EVERY) } else { left };
             match tokio::time::timeout(wait, self.receiver.recv()).await {
                 Ok(message) => return Ok(message),
                 Err(_) if wait < left => {}
                 Err(_) => {
-                    return Err(QueryError::TimedOut { limit: self.timeout.unwrap_or_default() });
+                    let limit = self.cancellation.timeout().unwrap_or_default();
+                    return Err(QueryError::TimedOut { limit });
                 }
             }
         }
@@ -204,56 +202,107 @@ impl QueryStream {
     }
 }
 
-/// Starts a query. A plan without a statement was not written by anybody: it has no mistakes.
+/// What is to be planned.
+pub(super) enum Asked {
+    /// A statement that somebody has written, and the values of its parameters.
+    Statement(Box<PreparedStatement>, ParamValues),
+    /// A plan that was not written by anybody: it has no mistakes.
+    Plan(LogicalPlan),
+}
+
+/// Starts a query, and waits until there is a plan for it.
 pub(super) async fn start(
     session: SessionState,
-    prepared: Option<&PreparedStatement>,
-    logical: LogicalPlan,
+    asked: Asked,
     limits: &QueryLimits,
     overflow: Overflow,
-    started: Instant,
+    cancellation: Arc<Cancellation>,
 ) -> Result<QueryStream, QueryError> {
-    let (state, refusals) = limits.memory.attempt_state(&session, Attempt::Fast);
-    // Planned here, so that mistakes that only the optimizer finds are told as mistakes.
-    let physical = match state.create_physical_plan(&logical).await {
-        Ok(physical) => physical,
-        Err(error) => {
-            return Err(match QueryError::of_execution(error, limits.memory.limit) {
-                QueryError::Failed { message, source } => match prepared {
-                    Some(prepared) => plan::mistakes(&session, prepared, &source).await,
-                    None => QueryError::Failed { message, source },
-                },
-                limit => limit,
-            });
-        }
-    };
-    let schema = result_schema(&logical, &physical.schema());
     let (sender, receiver) = mpsc::channel(QUEUED_BATCHES);
-    let first = Execution { state, refusals, plan: physical };
-    let run = Run {
+    let planning = Planning {
         session,
-        logical,
         memory: limits.memory.clone(),
         alone: limits.alone,
-        is_final: AtomicBool::new(false),
+        cancellation: Arc::clone(&cancellation),
         sender,
     };
     let threads = limits.executor.threads().await?;
-    let task = threads.spawn(run.run_to_end(first))?;
-    Ok(QueryStream {
-        schema,
+    let task = threads.spawn(planning.run(asked))?;
+    let mut stream = QueryStream {
+        schema: Arc::new(Schema::empty()),
         receiver,
         task,
         executor: Arc::clone(&limits.executor),
         _threads: threads,
-        started,
-        timeout: limits.timeout,
-        guard: limits.alone.then(|| ResidentGuard::new(limits.memory.limit, LIMIT_PERCENT)),
+        cancellation,
+        guard: limits.guard(),
         max_rows: limits.max_rows,
         overflow,
         rows: 0,
         state: StreamState::Open,
-    })
+    };
+    match stream.next_message().await? {
+        Some(Message::Planned(schema)) => stream.schema = schema,
+        Some(Message::Failed(error)) => {
+            stream.state = StreamState::Ended;
+            return Err(error);
+        }
+        _ => return Err(QueryError::Aborted { reason: "there is no plan".to_owned() }),
+    }
+    Ok(stream)
+}
+
+/// What the query's task begins with.
+struct Planning {
+    session: SessionState,
+    memory: QueryMemory,
+    alone: bool,
+    cancellation: Arc<Cancellation>,
+    sender: mpsc::Sender<Message>,
+}
+
+impl Planning {
+    async fn run(self, asked: Asked) {
+        let sender = self.sender.clone();
+        let planned = AssertUnwindSafe(self.plan(asked)).catch_unwind().await;
+        let planned = planned
+            .unwrap_or_else(|panic| Err(QueryError::Aborted { reason: panic_text(&*panic) }));
+        match planned {
+            Ok((run, first)) => {
+                let schema = result_schema(&run.logical, &first.plan.schema());
+                if sender.send(Message::Planned(schema)).await.is_ok() {
+                    drop(sender);
+                    run.run_to_end(first).await;
+                }
+            }
+            Err(error) => {
+                // Whoever asked may have gone.
+                let _ = sender.send(Message::Failed(error)).await;
+            }
+        }
+    }
+
+    async fn plan(self, asked: Asked) -> Result<(Run, Execution), QueryError> {
+        let Self { session, memory, alone, cancellation, sender } = self;
+        let (statement, logical) = match asked {
+            Asked::Plan(logical) => (None, logical),
+            Asked::Statement(statement, values) => {
+                let logical = plan::logical_plan(&session, &statement, values).await?;
+                (Some(statement), logical)
+            }
+        };
+        let is_final = AtomicBool::new(false);
+        let run = Run { session, logical, memory, alone, cancellation, is_final, sender };
+        match run.execution(Attempt::Fast).await {
+            Ok(first) => Ok((run, first)),
+            // Mistakes that only the optimizer finds are told as mistakes.
+            Err(QueryError::Failed { message, source }) => Err(match statement {
+                Some(statement) => plan::mistakes(&run.session, &statement, &source).await,
+                None => QueryError::Failed { message, source },
+            }),
+            Err(limit) => Err(limit),
+        }
+    }
 }
 
 /// Names as they were asked for, and the types that come: `UNION ALL` of several types has those of its
@@ -283,6 +332,7 @@ struct Run {
     memory: QueryMemory,
     /// Whether what the process holds is this query's.
     alone: bool,
+    cancellation: Arc<Cancellation>,
     /// Rows are out, or this is the attempt that spills.
     is_final: AtomicBool,
     sender: mpsc::Sender<Message>,
@@ -312,12 +362,24 @@ impl Run {
     }
 
     async fn execute_spilling(&self) -> Result<(), QueryError> {
-        let (state, refusals) = self.memory.attempt_state(&self.session, Attempt::Spilling);
-        let plan = state
-            .create_physical_plan(&self.logical)
-            .await
-            .map_err(|error| QueryError::of_execution(error, self.memory.limit))?;
-        self.execute(Execution { state, refusals, plan }).await
+        let spilling = self.execution(Attempt::Spilling).await?;
+        self.execute(spilling).await
+    }
+
+    /// What is executed in an attempt.
+    async fn execution(&self, attempt: Attempt) -> Result<Execution, QueryError> {
+        let planned = async {
+            let (mut state, refusals) =
+                self.memory.attempt_state(&self.session, attempt, &self.cancellation);
+            let optimized = state.optimize(&self.logical)?;
+            let bounds = Bounds::new(self.memory.limit, Arc::clone(&self.cancellation));
+            let rows = bounds.batch_rows(&optimized, state.config().batch_size())?;
+            let config = state.config().clone().with_batch_size(rows);
+            *state.config_mut() = config;
+            let plan = state.query_planner().create_physical_plan(&optimized, &state).await?;
+            Ok(Execution { state, refusals, plan })
+        };
+        planned.await.map_err(|error| QueryError::of_execution(error, self.memory.limit))
     }
 
     async fn execute(&self, execution: Execution) -> Result<(), QueryError> {
@@ -373,3 +435,6 @@ impl Run {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,8 @@ pub struct ApiSettings {
     pub body_limit: ByteSize,
     /// Most connections at a time.
     pub max_connections: usize,
+    /// Most connections of one address of another machine.
+    pub max_connections_per_address: usize,
     /// Most answers that are computed at a time.
     pub max_computations: usize,
 }
@@ -38,6 +40,10 @@ impl ApiSettings {
             request_timeout: values.duration("api.request_timeout"),
             body_limit: values.bytes("api.body_limit"),
             max_connections: values.count("api.max_connections"),
+            max_connections_per_address: match values.count("api.max_connections_per_address") {
+                0 => values.count("api.max_connections").div_ceil(2),
+                count => count,
+            },
             max_computations: match values.count("api.max_computations") {
                 0 => threads * COMPUTATIONS_PER_THREAD,
                 count => count,

@@ -34,7 +34,10 @@ const DRAIN_TIME: Duration = Duration::from_secs(30);
 
 /// Goes on with live events, brings the star schema up to date, and serves.
 pub(super) async fn go_live(app: &App, engine: &Engine) -> Result<(), CliError> {
-    let server = app.stop.interrupts(Server::start(app, engine)).await?;
+    // The models are brought up to date by this process. What the system says that it holds is more
+    // than what operators reserve.
+    let models = app.settings.engine.memory_limit.as_usize() * 2;
+    let server = app.stop.interrupts(Server::start(app, engine, models)).await?;
     app.line("live events come in now; Ctrl-C ends")?;
     let feeding = tokio::spawn(feed(server.intake.clone(), app.stop.clone()));
     let running = tokio::spawn(keep_current(engine.clone(), app.stop.clone()));

@@ -23,8 +23,9 @@ use crate::catalog::Namespace;
 use crate::catalog::runtime::session_config;
 use crate::models::Model;
 use crate::pipeline::{Engine, PipelineError};
+use crate::query::cancellation::Cancellation;
 use crate::query::error::QueryError;
-use crate::query::stream::{self, Overflow, QueryStream};
+use crate::query::stream::{self, Asked, Overflow, QueryStream};
 use crate::settings::ByteSize;
 
 /// How long a table that was too large is not tried again: tables seldom shrink.
@@ -61,11 +62,12 @@ impl TableReader {
     /// # Errors
     /// When there is no plan for it; what goes wrong later is told by the stream.
     pub async fn read(&self, model: &Model, reading: &Reading) -> Result<QueryStream, QueryError> {
-        let started = Instant::now();
+        let limits = &self.engine.queries;
+        let cancellation = Cancellation::new(Instant::now(), limits.timeout);
         let source = provider_as_source(self.engine.stores.warehouse.table(&model.table));
         let plan = logical_plan(&model.table, source, reading).map_err(failed)?;
-        let limits = &self.engine.queries;
-        stream::start(self.state.clone(), None, plan, limits, Overflow::Refuse, started).await
+        let (state, asked) = (self.state.clone(), Asked::Plan(plan));
+        stream::start(state, asked, limits, Overflow::Refuse, cancellation).await
     }
 
     /// Reads a model's table as it is held in memory. Without an answer it is not held at this

@@ -3,7 +3,9 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, Query, SetExpr, TableFactor, Visitor};
+use datafusion::sql::sqlparser::ast::{
+    DataType as SqlType, Expr, Query, SetExpr, TableFactor, Visitor,
+};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
@@ -23,6 +25,9 @@ const MAX_CUBE: usize = 12;
 
 /// Deepest type in a text, such as `List(List(Int64))`.
 const MAX_TYPE_DEPTH: usize = 16;
+
+/// Most elements of a type of a fixed length: each value takes all of them, also where it is NULL.
+const MAX_FIXED_LENGTH: u64 = 4096;
 
 /// Measures a query.
 #[derive(Default)]
@@ -105,11 +110,17 @@ impl Visitor for Extent {
                 too_much(format!("CUBE and ROLLUP take at most {MAX_CUBE} columns"))
             }
             Expr::Function(function) if is_cast(&function.name.to_string()) => {
-                let parentheses = function.args.to_string().matches('(').count();
-                match parentheses > MAX_TYPE_DEPTH {
-                    true => too_much("the type to cast to is too deep".to_owned()),
+                let target = function.args.to_string();
+                if target.matches('(').count() > MAX_TYPE_DEPTH {
+                    return too_much("the type to cast to is too deep".to_owned());
+                }
+                match target.to_ascii_lowercase().contains("fixedsize") {
+                    true => check_length(&target),
                     false => ControlFlow::Continue(()),
                 }
+            }
+            Expr::Cast { data_type: target @ SqlType::Array(_), .. } => {
+                check_length(&target.to_string())
             }
             _ => ControlFlow::Continue(()),
         }
@@ -118,6 +129,18 @@ impl Visitor for Extent {
     fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<Refusal> {
         self.depth -= 1;
         ControlFlow::Continue(())
+    }
+}
+
+/// Stops at a number in a type that can only be a length.
+fn check_length(target: &str) -> ControlFlow<Refusal> {
+    let mut numbers = target.split(|letter: char| !letter.is_ascii_digit());
+    let is_long = |number: &str| {
+        !number.is_empty() && number.parse::<u64>().map_or(true, |length| length > MAX_FIXED_LENGTH)
+    };
+    match numbers.any(is_long) {
+        true => too_much(format!("a type has a fixed length of at most {MAX_FIXED_LENGTH}")),
+        false => ControlFlow::Continue(()),
     }
 }
 

@@ -124,3 +124,23 @@ fn placeholders_are_typed_and_must_be_declared() {
     let unused = prepare("-- param country: TEXT\nSELECT 1").unwrap();
     assert_eq!(unused.warnings.len(), 1);
 }
+
+#[test]
+fn types_of_a_fixed_length_are_short() {
+    for text in [
+        "SELECT arrow_cast(NULL, 'FixedSizeList(1000000000, Int64)')",
+        "SELECT arrow_cast('x', 'FixedSizeBinary(2000000000)')",
+        "SELECT CAST(NULL AS BIGINT[1000000000])",
+        "SELECT NULL::BIGINT[99999999999999999999]",
+    ] {
+        let error = prepare(text).unwrap_err().to_string();
+        assert!(error.contains("a fixed length of at most 4096"), "{text}: {error}");
+    }
+    for text in [
+        "SELECT arrow_cast([1, 2], 'FixedSizeList(2, Int64)')",
+        "SELECT arrow_cast(123456, 'Decimal128(20, 2)')",
+        "SELECT CAST([1, 2] AS BIGINT[2]), CAST([1] AS BIGINT[])",
+    ] {
+        prepare(text).unwrap();
+    }
+}

@@ -54,6 +54,15 @@ pub(super) const SETTINGS: &[SettingSpec] = &[
         example: "20000",
     },
     SettingSpec {
+        name: "api.max_connections_per_address",
+        kind: SettingKind::Count { least: 0, most: 1_000_000 },
+        default: "0",
+        help: "Most connections of one address, or of one /64 network of IPv6; more are closed. 0 stands \
+               for half of api.max_connections. This machine's own have no such limit; raise it where a \
+               proxy on another machine stands in front",
+        example: "4096",
+    },
+    SettingSpec {
         name: "api.max_computations",
         kind: SettingKind::Count { least: 0, most: 10_000 },
         default: "0",
