@@ -3,7 +3,7 @@
 //! The query is planned and runs in a task of its own, on threads of its own, so that whoever waits for
 //! rows is never kept from seeing a time-out or an interrupt by an optimizer or an operator that is
 //! busy. Its time is one for both. Dropping the stream ends the task as soon as its operators give way,
-//! or ask whether to go on ([`super::cancellation`]).
+//! or ask whether to go on (`cancellation.rs`).
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
