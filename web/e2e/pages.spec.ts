@@ -88,7 +88,7 @@ test.describe('an API that refuses', () => {
   });
 
   test('a late refusal says nothing of the key that was entered since', async ({ page }) => {
-    let release = () => {};
+    let release: () => void = () => undefined;
     const entered = new Promise<void>((resolve) => (release = resolve));
     await page.route('**/api/v1/**', async (route) => {
       const given = route.request().headers().authorization;
