@@ -73,8 +73,11 @@ impl Server {
         let listener = TcpListener::bind(&address).await.map_err(listen_error)?;
         let bound = listener.local_addr().map_err(listen_error)?;
         let mut engine = engine.clone();
-        let answers = app.settings.cache.memory_limit.as_usize();
-        engine.queries.watch_process(answers + INTAKE_MEMORY + beside);
+        let cache = &app.settings.cache;
+        // While a table is being sorted it is there twice.
+        let tables = cache.tables_limit.as_usize() / 2 * 3;
+        let kept = cache.memory_limit.as_usize() + tables;
+        engine.queries.watch_process(kept + INTAKE_MEMORY + beside);
         let replay = Some(replay(app, &engine)?);
         let api = Api::new(ApiParts {
             engine,
