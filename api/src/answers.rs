@@ -5,7 +5,7 @@
 //!
 //! | where an answer is looked for | by |
 //! |---|---|
-//! | in this process, ready to be sent | the request as it was written; the version is compared |
+//! | in this process, ready to be sent | the request as it was written, whose version is compared; then what was asked, and the version |
 //! | among the questions under way | what was asked, and the version: whoever comes later waits for the first |
 //! | in the cache of the installation | the same; only the first looks there |
 //!
@@ -110,8 +110,8 @@ impl Answers {
         }
     }
 
-    /// An answer to a request that was written exactly like this before. Whether its data is still that
-    /// of now is for the caller to compare.
+    /// An answer to a request that was written exactly like this before: whether its data is still that
+    /// of now is for the caller to compare. Or the answer of a key, which says of what data it is.
     pub(crate) fn near(&self, request: &str) -> Option<Arc<Ready>> {
         self.near.as_ref()?.get(request)
     }
@@ -179,7 +179,7 @@ impl Answers {
         // Somebody may have asked for the same in other words.
         if let Some(ready) = self.near(&key) {
             self.count_near_hit();
-            self.keep_near(request, &ready);
+            self.keep_written(request, &ready);
             return Ok(ready.response(headers));
         }
         let place = match self.join(key.clone()) {
@@ -205,8 +205,7 @@ impl Answers {
             Ok(Whole { body, first, again }) => {
                 let ready = Arc::new(ready(&question, etag.clone(), joined(&body, &again)));
                 if ready.body.len() <= LARGEST_KEPT {
-                    self.keep_near(request, &ready);
-                    self.keep_near(Some(key), &ready);
+                    self.keep_near(request, &key, &ready);
                 }
                 place.end(Outcome::Ready(ready));
                 Ok(with_body(answer_headers(&question, &etag), joined(&body, &first)))
@@ -223,17 +222,9 @@ impl Answers {
         count(&self.counters.shared);
         let outcome = wait(others).await;
         if let Outcome::Ready(ready) = &outcome {
-            self.keep_near(request, ready);
+            self.keep_written(request, ready);
         }
         outcome
-    }
-
-    /// The answer of the question's version to a request that was written like this.
-    fn near_of(&self, request: Option<&str>, question: &Question) -> Option<Arc<Ready>> {
-        let version = question.freshness.version;
-        let ready = self.near(request?).filter(|ready| ready.version() == version)?;
-        self.count_near_hit();
-        Some(ready)
     }
 
     /// Computes an answer for one caller, without keeping it.
@@ -270,7 +261,15 @@ impl Answers {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep_near(&self, request: Option<String>, ready: &Arc<Ready>) {
+    /// Keeps an answer by the request as it was written, and by its key for other words.
+    fn keep_near(&self, request: Option<String>, key: &str, ready: &Arc<Ready>) {
+        if let Some(near) = &self.near {
+            near.insert(key.to_owned(), Arc::clone(ready));
+        }
+        self.keep_written(request, ready);
+    }
+
+    fn keep_written(&self, request: Option<String>, ready: &Arc<Ready>) {
         if let (Some(near), Some(request)) = (&self.near, request) {
             near.insert(request, Arc::clone(ready));
         }
@@ -307,14 +306,15 @@ impl Lead {
         let answers = Arc::clone(&self.place.answers);
         // A computation that has just ended, or another process, may have been faster. Here is looked
         // first: a cache that is too slow to answer must not cause a second computation.
-        if let Some(ready) = answers.near_of(self.request.as_deref(), &self.question) {
+        if let Some(ready) = answers.near(&self.place.key) {
+            answers.count_near_hit();
             let response = ready.response(&HeaderMap::new());
             return self.end(Ok(response), Outcome::Ready(ready));
         }
         if let Some(body) = answers.cache.get(&self.place.key).await {
             count(&answers.counters.hits);
             let ready = Arc::new(ready(&self.question, self.etag.clone(), body));
-            answers.keep_near(self.request.take(), &ready);
+            answers.keep_near(self.request.take(), &self.place.key, &ready);
             let response = ready.response(&HeaderMap::new());
             return self.end(Ok(response), Outcome::Ready(ready));
         }
@@ -332,8 +332,10 @@ impl Lead {
             Ok(Collected::Whole { body, first, again }) => {
                 let kept = joined(&body, &again);
                 answers.cache.set(&self.place.key, kept.clone(), KEPT_FOR).await;
-                let ready = Arc::new(ready(&self.question, self.etag.clone(), kept));
-                answers.keep_near(self.request.take(), &ready);
+                // The cache may have a copy of its own: then that one is shared.
+                let shared = answers.cache.get(&self.place.key).await.unwrap_or(kept);
+                let ready = Arc::new(ready(&self.question, self.etag.clone(), shared));
+                answers.keep_near(self.request.take(), &self.place.key, &ready);
                 let headers = answer_headers(&self.question, &self.etag);
                 let response = with_body(headers, joined(&body, &first));
                 self.end(Ok(response), Outcome::Ready(ready));
