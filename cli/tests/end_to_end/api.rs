@@ -564,3 +564,20 @@ fn what_is_too_deep_or_too_wide_is_refused_and_the_server_lives() {
     assert_eq!(allowed.rows()[0]["found"], true);
     assert_eq!(client.get("/healthz").status, 200);
 }
+
+#[test]
+fn functions_that_make_too_much_are_refused_and_the_server_lives() {
+    let client = Client::new();
+    for sql in [
+        "SELECT repeat('x', 2000000000)",
+        "SELECT sum(length(lpad(event_id, 1000000000))) FROM events.envelope",
+        "SELECT max(length(s || s || s || s)) FROM (SELECT repeat(event_id, 100000) AS s FROM events.envelope)",
+        "SELECT array_repeat(1, 2000000000)",
+        "SELECT unnest(range(0, 2000000000))",
+    ] {
+        let refused = client.query(&json!({ "sql": sql }));
+        assert_eq!(refused.status, 422, "{sql}: {}", refused.text());
+        assert!(refused.text().contains("query.memory_limit"), "{sql}: {}", refused.text());
+    }
+    assert_eq!(client.get("/healthz").status, 200);
+}

@@ -1,6 +1,9 @@
 //! The collector, and the answers beside it.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -260,4 +263,46 @@ fn two_servers_on_the_same_data_have_queues_of_their_own() {
     let mut landed = landed_keys(&sandbox);
     landed.sort();
     assert_eq!(landed, ["own-0", "own-1", "shared"]);
+}
+
+/// A connection to the server on which this was written.
+fn written(server: &Server, request: &str) -> TcpStream {
+    let address = server.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+#[test]
+fn a_download_that_nobody_reads_keeps_no_server_alive() {
+    let sandbox = Sandbox::new();
+    let server = Server::start(&sandbox, &[]);
+    let sql = "SELECT repeat('x', 1000) AS x FROM generate_series(1, 900000)";
+    let body = json!({ "sql": sql }).to_string();
+    let request = format!(
+        "POST /api/v1/query?format=csv HTTP/1.1\r\nHost: localhost\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stalled = written(&server, &request);
+    let mut first = [0; 1024];
+    stalled.read_exact(&mut first).unwrap();
+    assert!(first.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&first));
+    let asked = Instant::now();
+    assert!(server.stop("TERM").success());
+    assert!(asked.elapsed() < Duration::from_secs(15), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn a_request_has_one_host() {
+    let sandbox = Sandbox::new();
+    let server = Server::start(&sandbox, &[]);
+    for (hosts, expected) in
+        [("Host: localhost\r\n", "200"), ("Host: localhost\r\nHost: x\r\n", "400")]
+    {
+        let request = format!("GET /api/v1/session HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");
+        let mut answer = String::new();
+        written(&server, &request).read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{answer}");
+    }
 }

@@ -148,7 +148,8 @@ impl Growth {
                 let (first, last) = first_and_last;
                 let ends = first.into_iter().zip(last).zip(steps);
                 ends.map(|((first, last), step)| {
-                    (first.abs_diff(last) / step.max(1)).saturating_add(1) * ELEMENT_BYTES
+                    let count = (first.abs_diff(last) / step.max(1)).saturating_add(1);
+                    count.saturating_mul(ELEMENT_BYTES)
                 })
                 .collect()
             }

@@ -57,6 +57,19 @@ impl BoundedFunction {
         DataFusionError::External(Box::new(oversized))
     }
 
+    /// Bytes of the constant arguments, each as often as it may stand between the others.
+    fn constants(&self, arguments: &[Expr]) -> usize {
+        let size = |argument: &Expr| match argument {
+            Expr::Literal(value, _) => value.size(),
+            _ => 0,
+        };
+        let between = match growth(self.inner.name()) {
+            Some(Growth::JoinWith) => arguments.first().map_or(0, size),
+            _ => 0,
+        };
+        arguments.iter().map(|argument| size(argument).saturating_add(between)).sum()
+    }
+
     /// Computes a result of which nobody knows how large it will be, some rows at a time, as long as
     /// it keeps within the bounds.
     fn invoke_in_parts(
@@ -190,7 +203,11 @@ impl ScalarUDFImpl for BoundedFunction {
         arguments: Vec<Expr>,
         context: &SimplifyContext,
     ) -> Result<ExprSimplifyResult> {
-        self.function().simplify(arguments, context)
+        // What is put together here is not computed by the function.
+        match self.constants(&arguments) <= LARGEST_CONSTANT {
+            true => self.function().simplify(arguments, context),
+            false => Ok(ExprSimplifyResult::Original(arguments)),
+        }
     }
 
     fn preimage(

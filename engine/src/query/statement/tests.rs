@@ -131,7 +131,7 @@ fn types_of_a_fixed_length_are_short() {
         "SELECT arrow_cast(NULL, 'FixedSizeList(1000000000, Int64)')",
         "SELECT arrow_cast('x', 'FixedSizeBinary(2000000000)')",
         "SELECT CAST(NULL AS BIGINT[1000000000])",
-        "SELECT NULL::BIGINT[99999999999999999999]",
+        "SELECT NULL::BIGINT[5000]",
     ] {
         let error = prepare(text).unwrap_err().to_string();
         assert!(error.contains("a fixed length of at most 4096"), "{text}: {error}");

@@ -74,7 +74,7 @@ impl ScalarUDFImpl for Slow {
 
 fn session(thinks: Duration) -> SessionContext {
     let session = SessionContext::new();
-    let signature = Signature::any(0, Volatility::Stable);
+    let signature = Signature::nullary(Volatility::Stable);
     session.register_udf(ScalarUDF::from(Slow { signature, thinks }));
     session
 }
