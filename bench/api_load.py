@@ -4,14 +4,17 @@ import json
 import shutil
 from pathlib import Path
 
+from cores import divided, on
 from measure import HERE, run
 
 CONNECTIONS = 64
+PACKED = {"Accept-Encoding": "gzip"}
 
 
-def repeated(url: str, seconds: int) -> dict:
+def repeated(url: str, seconds: int, headers: dict[str, str]) -> dict:
     """The same request all the time."""
-    return _wrk(seconds, url)
+    written = [part for name, text in headers.items() for part in ("--header", f"{name}: {text}")]
+    return _wrk(seconds, *written, url)
 
 
 def never_twice(server: str, paths: Path, first: int, seconds: int) -> dict:
@@ -22,11 +25,11 @@ def never_twice(server: str, paths: Path, first: int, seconds: int) -> dict:
 def _wrk(seconds: int, *arguments: object) -> dict:
     if shutil.which("wrk") is None:
         raise SystemExit("the load generator wrk is missing: apt install wrk")
-    ended = run([
-        # One thread makes more requests than the servers answer, and leaves them the other cores.
-        "wrk", "--threads", 1, "--connections", CONNECTIONS, "--duration", f"{seconds}s",
+    _, cores = divided()
+    ended = run(on(cores, [
+        "wrk", "--threads", len(cores), "--connections", CONNECTIONS, "--duration", f"{seconds}s",
         "--timeout", "30s", "--script", HERE / "api_load.lua", *arguments,
-    ])  # fmt: skip
+    ]))  # fmt: skip
     figures = json.loads(ended.output.strip().splitlines()[-1])
     if figures["failures"]:
         raise SystemExit(f"{figures['failures']} requests were not answered well:\n{ended.output}")

@@ -6,6 +6,7 @@ other formats, cursors, ETags, columns and orders of choice. An answer is kept f
 whatever becomes of the data meanwhile.
 """
 
+import gzip
 import os
 import time
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ from typing import Annotated
 
 import asyncpg
 import orjson
-from fastapi import FastAPI, Query, Response
+from fastapi import FastAPI, Query, Request, Response
 from pydantic import BaseModel, Field
 from redis.asyncio import BlockingConnectionPool, Redis
 
@@ -162,26 +163,34 @@ async def healthz() -> Response:
 
 
 @app.get("/api/v1/marts/mart_daily_kpi")
-async def daily_kpi(asked: Annotated[Asked, Query()]) -> Response:
-    return await answer(app.state.daily_kpi, asked)
+async def daily_kpi(asked: Annotated[Asked, Query()], request: Request) -> Response:
+    return await answer(app.state.daily_kpi, asked, request)
 
 
 @app.get("/api/v1/marts/mart_retention")
-async def retention(asked: Annotated[AskedOfCohorts, Query()]) -> Response:
-    return await answer(app.state.retention, asked)
+async def retention(asked: Annotated[AskedOfCohorts, Query()], request: Request) -> Response:
+    return await answer(app.state.retention, asked, request)
 
 
-async def answer(mart: Mart, asked: Asked) -> Response:
-    key = asked.key(mart)
+async def answer(mart: Mart, asked: Asked, request: Request) -> Response:
+    packs = "gzip" in request.headers.get("accept-encoding", "")
+    # Packed once and kept so, which is quicker than the middleware that packs each answer anew.
+    key = f"{'gzip' if packs else 'plain'}:{asked.key(mart)}"
     kept = await app.state.redis.get(key)
     if kept is not None:
-        return Response(kept, media_type="application/json")
+        return sent(kept, packs)
     started = time.perf_counter()
     sql, values = asked.query(mart)
     rows = await app.state.pool.fetch(sql, *values)
     body = mart.beginning + orjson.dumps([tuple(row) for row in rows])
-    await app.state.redis.set(key, body + ending(started, cached=True), ex=KEPT_SECONDS)
-    return Response(body + ending(started, cached=False), media_type="application/json")
+    pack = gzip.compress if packs else bytes
+    await app.state.redis.set(key, pack(body + ending(started, cached=True)), ex=KEPT_SECONDS)
+    return sent(pack(body + ending(started, cached=False)), packs)
+
+
+def sent(body: bytes, packed: bool) -> Response:
+    headers = {"content-encoding": "gzip", "vary": "accept-encoding"} if packed else None
+    return Response(body, media_type="application/json", headers=headers)
 
 
 def ending(started: float, cached: bool) -> bytes:

@@ -1,5 +1,7 @@
 """The rows of the API: reads over HTTP, beside FastAPI with Redis on the same database."""
 
+import gzip
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +11,11 @@ from typing import TYPE_CHECKING
 import api_load
 import data
 from api_reads import Reads, choose
+from cores import confined, divided, on
 from installation import questlake_command
 from measure import HERE, median, progress, run, run_script
 from report import Row
-from servers import address, database, with_database
+from servers import address, database, postgres_process, with_database
 from settings import Settings
 from web_servers import WebServer, allow_open_files, free_address, serving
 
@@ -27,10 +30,12 @@ WARM_SECONDS = 3
 SECONDS = 10
 
 PEER = "FastAPI + Redis"
-WORKERS = 2
 # A database of the Redis server that nobody else uses.
 REDIS_DATABASE = "15"
 
+CACHED = "cached"
+# As browsers and the HTTP libraries of most languages ask; both keep the answer packed.
+PACKED = "cached, gzip"
 UNCACHED = "uncached"
 # Questlake asks PostgreSQL for each answer, as its peer does, and holds no tables in memory.
 NOTHING_HELD = {"QUESTLAKE_CACHE_TABLES_LIMIT": "0"}
@@ -77,7 +82,7 @@ def api(settings: Settings) -> list[Row]:
         run(questlake_command(settings, folder, "etl", "run"), **stores)
         rows: list[Row] = []
         with serving_both(settings, folder, stores) as contenders:
-            rows += compared(settings, folder, contenders, ("cached", UNCACHED))
+            rows += compared(settings, folder, contenders, (PACKED, CACHED, UNCACHED))
             peaks = {name: each.peak_mib() for name, each in contenders.servers.items()}
             rows[0].details["peak_mib"] = peaks
             rows.append(crowd(settings, folder, stores, contenders.questlake))
@@ -99,12 +104,14 @@ def compared(
 
 @contextmanager
 def serving_both(settings: Settings, folder: Path, stores: dict) -> Iterator[Contenders]:
+    """The two servers, with what they ask, on the one part of the cores; the load has the other."""
     own, others = free_address(), free_address()
+    cores, _ = divided()
     serve = questlake_command(settings, folder, "serve", "--collector-listen", own)
     host, _, port = others.partition(":")
     uvicorn = [
         sys.executable, "-m", "uvicorn", "api_peer:app", "--app-dir", HERE,
-        "--host", host, "--port", port, "--workers", WORKERS, "--loop", "uvloop",
+        "--host", host, "--port", port, "--workers", len(cores), "--loop", "uvloop",
         "--http", "httptools", "--no-access-log", "--log-level", "warning",
     ]  # fmt: skip
     connections = {"QUESTLAKE_API_MAX_CONNECTIONS": str(CLIENTS + 1_000)}
@@ -117,10 +124,14 @@ def serving_both(settings: Settings, folder: Path, stores: dict) -> Iterator[Con
 
     cache = Redis.from_url(stores["QUESTLAKE_STORES_CACHE"])
     cache.flushdb()
+    stores_processes = [postgres_process(), cache.info("server")["process_id"]]
     try:
         with (
-            serving(serve, own, folder / "serve.log", **stores, **connections) as questlake,
-            serving(uvicorn, others, folder / "peer.log", **peer_stores) as peer,
+            confined(stores_processes, cores),
+            serving(
+                on(cores, serve), own, folder / "serve.log", **stores, **connections
+            ) as questlake,
+            serving(on(cores, uvicorn), others, folder / "peer.log", **peer_stores) as peer,
         ):
             yield Contenders(questlake, peer, cache)
     finally:
@@ -140,6 +151,11 @@ def differences(contenders: Contenders, reads: Reads) -> int:
             differing += 1
         if ours["next_cursor"] is not None:
             raise SystemExit(f"not the whole answer: {path}")
+    for server in contenders.servers.values():
+        packed = gzip.decompress(server.get(reads.page, **api_load.PACKED))
+        if json.loads(packed)["rows"] != server.get_json(reads.page)["rows"]:
+            progress(f"api: {server.url} packs another answer: {reads.page}")
+            differing += 1
     return differing
 
 
@@ -160,8 +176,9 @@ def measured(
         for name, server in contenders.servers.items():
             progress(f"api: {reads.name}, {mode}: {name} …")
             before, cpu_before = contenders.computed(name), server.cpu_seconds()
-            if mode == "cached":
-                figures = api_load.repeated(server.url + reads.page, seconds)
+            if mode in (CACHED, PACKED):
+                headers = api_load.PACKED if mode == PACKED else {}
+                figures = api_load.repeated(server.url + reads.page, seconds, headers)
             else:
                 first = reads.first_limit(number)
                 figures = api_load.never_twice(server.url, pages, first, seconds)
@@ -186,6 +203,8 @@ def rows_of(reads: Reads, mode: str, runs: dict[str, list[dict]], differing: int
         for name, of in runs.items()
     }
     wrong = f"; answers that differ: {differing}" if differing else ""
+    cores, others = divided()
+    places = "the same core" if cores == others else "another core"
     return [
         Row(
             name=f"API, {reads.name}, {mode}",
@@ -195,7 +214,7 @@ def rows_of(reads: Reads, mode: str, runs: dict[str, list[dict]], differing: int
             aim=20.0,
             failed=differing > 0,
             note=f"{size / 1000:.1f} kB an answer; {api_load.CONNECTIONS} connections of wrk, on "
-            f"the same cores; {WORKERS} workers of uvicorn; median "
+            f"{places}; servers and stores on {len(cores)}, a worker of uvicorn for each; median "
             f"{figure('questlake', 'p50_ms'):.2f} ms, {PEER} {figure('peer', 'p50_ms'):.2f} ms; "
             f"processor time of the server for each answer {busy['questlake']:.3f} ms, {PEER} "
             f"{busy['peer']:.3f} ms" + wrong,

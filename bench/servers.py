@@ -87,5 +87,13 @@ def administer(sql: str) -> None:
         connection.execute(sql)
 
 
+def postgres_process() -> int:
+    """The server on this machine that all backends come from."""
+    with psycopg.connect(address("POSTGRES_URL"), autocommit=True) as connection:
+        backend = connection.execute("SELECT pg_backend_pid()").fetchone()[0]
+        # Behind the name in brackets, which may hold anything: the state, and the parent.
+        return int(Path(f"/proc/{backend}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def with_database(url: str, name: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cores import family
+
 START_SECONDS = 60
 STOP_SECONDS = 20
 ANSWER_SECONDS = 60
@@ -24,8 +26,9 @@ class WebServer:
     url: str
     process: subprocess.Popen
 
-    def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.url + path, timeout=ANSWER_SECONDS) as answer:
+    def get(self, path: str, **headers: str) -> bytes:
+        request = urllib.request.Request(self.url + path, headers=headers)
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
             return answer.read()
 
     def get_json(self, path: str) -> dict:
@@ -33,7 +36,7 @@ class WebServer:
 
     def cpu_seconds(self) -> float:
         """Processor time of all its processes so far."""
-        return sum(_cpu_seconds(pid) for pid in _family(self.process.pid))
+        return sum(_cpu_seconds(pid) for pid in family(self.process.pid))
 
     def until(self, is_so: Callable[[], bool]) -> None:
         """Asks again and again until something is so."""
@@ -45,7 +48,7 @@ class WebServer:
 
     def peak_mib(self) -> float:
         """Peak memory of all its processes, each counted as if it shared nothing."""
-        return sum(_peak_kib(pid) for pid in _family(self.process.pid)) / 1024
+        return sum(_peak_kib(pid) for pid in family(self.process.pid)) / 1024
 
 
 @contextmanager
@@ -104,14 +107,6 @@ def _stop(process: subprocess.Popen) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def _family(pid: int) -> list[int]:
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return [pid]
-    return [pid, *(one for child in children for one in _family(int(child)))]
 
 
 def _peak_kib(pid: int) -> int:
