@@ -26,6 +26,8 @@ mod shop;
 mod api;
 #[path = "end_to_end/api_access.rs"]
 mod api_access;
+#[path = "end_to_end/api_query.rs"]
+mod api_query;
 #[path = "end_to_end/api_truth.rs"]
 mod api_truth;
 #[path = "end_to_end/arcade.rs"]

@@ -1,110 +1,55 @@
 //! Checks: what they keep from being published, what they say, and what they look at.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use crate::dataset::Dataset;
 use crate::inspect::{number, warehouse};
 use crate::sandbox::{Sandbox, bundled_project, copy_folder};
+use crate::shop::{Shop, event};
 
-/// A shop: orders, the items that are listed, and a figure of each day.
-const SHOP: &[(&str, &str)] = &[
-    (
-        "sql/events/order_placed.sql",
-        "-- Somebody bought something.\n\
-         CREATE TABLE order_placed (\n    item TEXT NOT NULL, -- What\n    store TEXT, -- Where\n    \
-         amount BIGINT NOT NULL -- How many\n);\n",
-    ),
-    (
-        "sql/events/item_listed.sql",
-        "-- Something is for sale.\n\
-         CREATE TABLE item_listed (\n    item TEXT NOT NULL, -- What\n    title TEXT -- Name\n);\n",
-    ),
-    (
-        "sql/dimensions/dim_item.sql",
-        "-- One row per item.\n--\n-- key: item\n-- combine: title = max\n-- not_null: title\n\
-         SELECT item, max(title) AS title FROM events.item_listed GROUP BY item\n",
-    ),
-    (
-        "sql/facts/fact_order.sql",
-        "-- One row per order.\n--\n-- load: append\n-- key: event_id\n-- partition: date\n\
-         -- accepted: store = 'web' | 'app'\n-- references: item = dim_item.item\n\
-         SELECT event_id, event_date AS date, item, store, amount FROM events.order_placed\n",
-    ),
-    (
-        "sql/marts/mart_day.sql",
-        "-- One row per day.\n--\n-- load: replace\n-- key: date\n-- partition: date\n\
-         SELECT date, sum(amount) AS amount FROM star.fact_order GROUP BY date\n",
-    ),
-];
+const ITEMS: &str = "sql/dimensions/dim_item.sql";
+const ORDERS: &str = "sql/facts/fact_order.sql";
 
-/// The shop's project in a folder of the sandbox, and an installation of it.
-fn shop() -> (Sandbox, PathBuf) {
-    let sandbox = Sandbox::new();
-    let project = sandbox.path("shop");
-    for (file, sql) in SHOP {
-        write(&project, file, sql);
-    }
-    (sandbox.with_other_project(&project), project)
-}
-
-fn write(project: &Path, file: &str, text: &str) {
-    let path = project.join(file);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-}
-
-fn edit(project: &Path, file: &str, old: &str, new: &str) {
-    let text = fs::read_to_string(project.join(file)).unwrap();
-    assert!(text.contains(old), "{file} has no `{old}`");
-    write(project, file, &text.replacen(old, new, 1));
-}
-
-/// An event of this type, on a day of March 2026.
-fn event(id: &str, event_type: &str, day: u32, properties: Value) -> String {
-    let line = json!({
-        "event_id": id,
-        "event_type": event_type,
-        "event_time": format!("2026-03-{day:02}T12:00:00Z"),
-        "player_id": "p1",
-        "properties": properties,
-    });
-    format!("{line}\n")
+/// The shop, with checks in the headers of its models.
+fn shop() -> Shop {
+    let shop = Shop::new();
+    let combined = "-- combine: title = max\n";
+    shop.edit(ITEMS, combined, &format!("{combined}-- not_null: title\n"));
+    let checks = "-- accepted: store = 'web' | 'app'\n-- references: item = dim_item.item\n";
+    shop.edit(ORDERS, "SELECT ", &format!("{checks}SELECT "));
+    shop.edit(ORDERS, "item, amount", "item, store, amount");
+    shop
 }
 
 fn order(id: &str, day: u32, item: &str, store: &str, amount: i64) -> String {
-    event(id, "order_placed", day, json!({ "item": item, "store": store, "amount": amount }))
+    event(id, "order_placed", day, &json!({ "item": item, "store": store, "amount": amount }))
 }
 
 fn listed(id: &str, item: &str, title: Option<&str>) -> String {
-    event(id, "item_listed", 1, json!({ "item": item, "title": title }))
-}
-
-fn ingest(sandbox: &Sandbox, name: &str, lines: &[String]) {
-    let file = sandbox.write(name, lines.concat());
-    let report = sandbox.ingest(&[&file]);
-    assert_eq!(report["totals"]["landed"], lines.len(), "{report}");
+    event(id, "item_listed", 1, &json!({ "item": item, "title": title }))
 }
 
 /// A shop with two orders on 1 March, loaded.
-fn open_shop() -> (Sandbox, PathBuf) {
-    let (sandbox, project) = shop();
+fn open_shop() -> Shop {
+    let shop = shop();
+    let sandbox = &shop.sandbox;
     let lines = [
         listed("i1", "rune", Some("Rune")),
         order("o1", 1, "rune", "web", 2),
         order("o2", 1, "rune", "app", 3),
     ];
-    ingest(&sandbox, "first.ndjson", &lines);
+    shop.ingest("first.ndjson", &lines);
     sandbox.etl();
-    assert_eq!(number(&sandbox, "SELECT sum(amount) FROM mart_day"), 5);
-    (sandbox, project)
+    assert_eq!(number(sandbox, "SELECT sum(amount) FROM mart_day"), 5);
+    shop
 }
 
 #[test]
 fn rows_that_break_a_check_are_not_published_until_it_is_mended() {
-    let (sandbox, project) = open_shop();
+    let shop = open_shop();
+    let sandbox = &shop.sandbox;
     assert_eq!(sandbox.status()["checks"], json!([]));
     let lines = [
         order("o3", 2, "rune", "web", 10),
@@ -112,7 +57,7 @@ fn rows_that_break_a_check_are_not_published_until_it_is_mended() {
         order("bad2", 2, "rune", "fair", 30),
         listed("i2", "gem", Some("Gem")),
     ];
-    ingest(&sandbox, "second.ndjson", &lines);
+    shop.ingest("second.ndjson", &lines);
     for _ in 0..2 {
         let refused = sandbox.fail(&["etl", "run"]).text();
         for part in [
@@ -125,9 +70,9 @@ fn rows_that_break_a_check_are_not_published_until_it_is_mended() {
         ] {
             assert!(refused.contains(part), "`{part}` in\n{refused}");
         }
-        assert_eq!(number(&sandbox, "SELECT count(*) FROM fact_order"), 2, "old rows stay");
-        assert_eq!(number(&sandbox, "SELECT sum(amount) FROM mart_day"), 5);
-        assert_eq!(number(&sandbox, "SELECT count(*) FROM dim_item"), 2, "other models go on");
+        assert_eq!(number(sandbox, "SELECT count(*) FROM fact_order"), 2, "old rows stay");
+        assert_eq!(number(sandbox, "SELECT sum(amount) FROM mart_day"), 5);
+        assert_eq!(number(sandbox, "SELECT count(*) FROM dim_item"), 2, "other models go on");
     }
     let status = sandbox.fail(&["status", "--format", "json"]).json();
     assert_eq!(status["checks"][0]["name"], "accepted(store)", "{status}");
@@ -137,10 +82,10 @@ fn rows_that_break_a_check_are_not_published_until_it_is_mended() {
     assert!(checks.contains("fact_order.references(item)"), "{checks}");
     assert!(checks.contains("event_id = bad1, store = fair"), "{checks}");
 
-    edit(&project, "sql/facts/fact_order.sql", "'web' | 'app'", "'web' | 'app' | 'fair'");
+    shop.edit(ORDERS, "'web' | 'app'", "'web' | 'app' | 'fair'");
     sandbox.etl();
-    assert_eq!(number(&sandbox, "SELECT count(*) FROM fact_order"), 5);
-    assert_eq!(number(&sandbox, "SELECT sum(amount) FROM mart_day"), 65);
+    assert_eq!(number(sandbox, "SELECT count(*) FROM fact_order"), 5);
+    assert_eq!(number(sandbox, "SELECT sum(amount) FROM mart_day"), 65);
     assert_eq!(sandbox.status()["checks"], json!([]));
     let history = sandbox.query(
         "SELECT \"check\", status, rows, sample FROM meta.checks \
@@ -157,34 +102,36 @@ fn rows_that_break_a_check_are_not_published_until_it_is_mended() {
 
 #[test]
 fn a_reference_holds_as_soon_as_what_it_names_has_come() {
-    let (sandbox, _) = open_shop();
+    let shop = open_shop();
+    let sandbox = &shop.sandbox;
     let lines = [order("o3", 2, "gem", "web", 1), order("o4", 2, "rune", "web", 1)];
-    ingest(&sandbox, "early.ndjson", &lines);
+    shop.ingest("early.ndjson", &lines);
     let refused = sandbox.fail(&["etl", "run"]).text();
     let wrong = "check fact_order.references(item): 1 row is wrong: `item` is not in dim_item.item";
     assert!(refused.contains(wrong) && refused.contains("event_id = o3, item = gem"), "{refused}");
-    assert_eq!(number(&sandbox, "SELECT count(*) FROM fact_order"), 2);
-    ingest(&sandbox, "late.ndjson", &[listed("i2", "gem", Some("Gem"))]);
+    assert_eq!(number(sandbox, "SELECT count(*) FROM fact_order"), 2);
+    shop.ingest("late.ndjson", &[listed("i2", "gem", Some("Gem"))]);
     // Alone, it would be compared with a dimension that has not read the event yet.
     let alone = sandbox.fail(&["etl", "run", "--select", "fact_order"]).text();
     let why = "fact_order.references(item) could not be evaluated: dim_item has not read all";
     assert!(alone.contains(why), "{alone}");
-    assert_eq!(number(&sandbox, "SELECT count(*) FROM fact_order"), 2);
+    assert_eq!(number(sandbox, "SELECT count(*) FROM fact_order"), 2);
     sandbox.etl();
-    assert_eq!(number(&sandbox, "SELECT count(*) FROM fact_order"), 4);
-    assert_eq!(number(&sandbox, "SELECT sum(amount) FROM mart_day"), 7);
+    assert_eq!(number(sandbox, "SELECT count(*) FROM fact_order"), 4);
+    assert_eq!(number(sandbox, "SELECT sum(amount) FROM mart_day"), 7);
 }
 
 #[test]
 fn a_warning_is_told_and_keeps_nothing_back() {
-    let (sandbox, project) = shop();
-    edit(&project, "sql/facts/fact_order.sql", "'web' | 'app'", "'web' | 'app' (warn)");
+    let shop = shop();
+    let sandbox = &shop.sandbox;
+    shop.edit(ORDERS, "'web' | 'app'", "'web' | 'app' (warn)");
     let lines = [listed("i1", "rune", Some("Rune")), order("o1", 1, "rune", "fair", 2)];
-    ingest(&sandbox, "events.ndjson", &lines);
+    shop.ingest("events.ndjson", &lines);
     let run = sandbox.succeed(&["etl", "run"]);
     let warning = "warning: check fact_order.accepted(store): 1 row is wrong";
     assert!(run.stderr.contains(warning), "{run:#?}");
-    assert_eq!(number(&sandbox, "SELECT sum(amount) FROM mart_day"), 2);
+    assert_eq!(number(sandbox, "SELECT sum(amount) FROM mart_day"), 2);
     let status = sandbox.status();
     assert_eq!(status["checks"][0]["severity"], "warn", "{status}");
     sandbox.succeed(&["checks"]);
@@ -192,14 +139,15 @@ fn a_warning_is_told_and_keeps_nothing_back() {
 
 #[test]
 fn what_merging_makes_of_a_row_is_checked_not_what_came() {
-    let (sandbox, _) = open_shop();
-    ingest(&sandbox, "again.ndjson", &[listed("i2", "rune", None)]);
+    let shop = open_shop();
+    let sandbox = &shop.sandbox;
+    shop.ingest("again.ndjson", &[listed("i2", "rune", None)]);
     sandbox.etl();
-    ingest(&sandbox, "new.ndjson", &[listed("i3", "gem", None), listed("i4", "rune", None)]);
+    shop.ingest("new.ndjson", &[listed("i3", "gem", None), listed("i4", "rune", None)]);
     let refused = sandbox.fail(&["etl", "run"]).text();
     assert!(refused.contains("check dim_item.not_null(title): 1 row is wrong"), "{refused}");
     assert!(refused.contains("item = gem, title = NULL"), "{refused}");
-    assert_eq!(number(&sandbox, "SELECT count(*) FROM dim_item"), 1);
+    assert_eq!(number(sandbox, "SELECT count(*) FROM dim_item"), 1);
 }
 
 /// A check that is a file, with this header.
@@ -213,39 +161,40 @@ fn negative_amounts(header: &str) -> String {
 #[test]
 fn a_check_sees_the_partitions_that_the_run_touches_and_no_others() {
     const CHECK: &str = "sql/checks/negative_amounts.sql";
-    let (sandbox, project) = open_shop();
-    ingest(&sandbox, "old.ndjson", &[order("old", 1, "rune", "web", -1)]);
+    let shop = open_shop();
+    let sandbox = &shop.sandbox;
+    shop.ingest("old.ndjson", &[order("old", 1, "rune", "web", -1)]);
     sandbox.etl();
-    write(&project, CHECK, &negative_amounts(""));
-    ingest(&sandbox, "third.ndjson", &[order("o3", 3, "rune", "web", 1)]);
+    shop.write(CHECK, &negative_amounts(""));
+    shop.ingest("third.ndjson", &[order("o3", 3, "rune", "web", 1)]);
     sandbox.etl();
     assert_eq!(sandbox.status()["checks"], json!([]), "1 March was not touched");
 
-    ingest(&sandbox, "late.ndjson", &[order("late", 1, "rune", "web", 1)]);
+    shop.ingest("late.ndjson", &[order("late", 1, "rune", "web", 1)]);
     let refused = sandbox.fail(&["etl", "run"]).text();
     let wrong = "error: check fact_order.negative_amounts: 1 row is wrong: An order of less than";
     assert!(refused.contains(wrong), "{refused}");
     assert!(refused.contains("event_id = old, date = 2026-03-01, amount = -1"), "{refused}");
     assert!(refused.contains(&format!("--> {CHECK}")), "{refused}");
-    assert_eq!(number(&sandbox, "SELECT count(*) FROM fact_order"), 4);
+    assert_eq!(number(sandbox, "SELECT count(*) FROM fact_order"), 4);
 
-    write(&project, CHECK, &negative_amounts("-- severity: warn\n"));
+    shop.write(CHECK, &negative_amounts("-- severity: warn\n"));
     sandbox.etl();
-    assert_eq!(number(&sandbox, "SELECT count(*) FROM fact_order"), 5);
-    ingest(&sandbox, "fourth.ndjson", &[order("o4", 3, "rune", "web", 1)]);
+    assert_eq!(number(sandbox, "SELECT count(*) FROM fact_order"), 5);
+    shop.ingest("fourth.ndjson", &[order("o4", 3, "rune", "web", 1)]);
     let quiet = sandbox.succeed(&["etl", "run"]);
     assert!(!quiet.stderr.contains("negative_amounts"), "{quiet:#?}");
-    write(&project, CHECK, &negative_amounts("-- severity: warn\n-- lookback: 2 days\n"));
-    ingest(&sandbox, "fifth.ndjson", &[order("o5", 3, "rune", "web", 1)]);
+    shop.write(CHECK, &negative_amounts("-- severity: warn\n-- lookback: 2 days\n"));
+    shop.ingest("fifth.ndjson", &[order("o5", 3, "rune", "web", 1)]);
     let told = sandbox.succeed(&["etl", "run"]);
     assert!(told.stderr.contains("event_id = old"), "two days before 3 March: {told:#?}");
 }
 
 #[test]
 fn a_check_of_a_rebuilt_mart_sees_it_as_it_will_be() {
-    let (sandbox, project) = open_shop();
-    write(
-        &project,
+    let shop = open_shop();
+    let sandbox = &shop.sandbox;
+    shop.write(
         "sql/checks/days_add_up.sql",
         "-- A day has another amount than its orders.\n--\n-- on: mart_day\n\
          WITH orders AS (SELECT date, sum(amount) AS amount FROM star.fact_order GROUP BY date)\n\
@@ -253,39 +202,40 @@ fn a_check_of_a_rebuilt_mart_sees_it_as_it_will_be() {
          FROM star.mart_day AS mart JOIN orders ON orders.date = mart.date\n\
          WHERE orders.amount <> mart.amount\n",
     );
-    ingest(&sandbox, "second.ndjson", &[order("o3", 1, "rune", "web", 10)]);
+    shop.ingest("second.ndjson", &[order("o3", 1, "rune", "web", 10)]);
     sandbox.etl();
-    assert_eq!(number(&sandbox, "SELECT sum(amount) FROM mart_day"), 15);
-    edit(&project, "sql/marts/mart_day.sql", "sum(amount)", "sum(amount) + 1");
+    assert_eq!(number(sandbox, "SELECT sum(amount) FROM mart_day"), 15);
+    shop.edit("sql/marts/mart_day.sql", "sum(amount)", "sum(amount) + 1");
     let refused = sandbox.fail(&["etl", "run"]).text();
     assert!(refused.contains("date = 2026-03-01, amount = 16, ordered = 15"), "{refused}");
-    assert_eq!(number(&sandbox, "SELECT sum(amount) FROM mart_day"), 15);
-    edit(&project, "sql/marts/mart_day.sql", "sum(amount) + 1", "sum(amount)");
+    assert_eq!(number(sandbox, "SELECT sum(amount) FROM mart_day"), 15);
+    shop.edit("sql/marts/mart_day.sql", "sum(amount) + 1", "sum(amount)");
     sandbox.etl();
     assert_eq!(sandbox.status()["checks"], json!([]));
 }
 
 #[test]
 fn a_check_of_several_models_fails_the_run_and_keeps_nothing_back() {
-    let (sandbox, project) = open_shop();
-    write(
-        &project,
+    let shop = open_shop();
+    let sandbox = &shop.sandbox;
+    shop.write(
         "sql/checks/never_ordered.sql",
         "-- An item that nobody has ordered.\n\
          SELECT item FROM star.dim_item WHERE item NOT IN (SELECT item FROM star.fact_order)\n",
     );
     sandbox.etl();
-    ingest(&sandbox, "second.ndjson", &[listed("i2", "gem", Some("Gem"))]);
+    shop.ingest("second.ndjson", &[listed("i2", "gem", Some("Gem"))]);
     let refused = sandbox.fail(&["etl", "run"]).text();
     assert!(refused.contains("error: check never_ordered"), "{refused}");
     assert!(refused.contains("item = gem"), "{refused}");
-    assert_eq!(number(&sandbox, "SELECT count(*) FROM dim_item"), 2);
+    assert_eq!(number(sandbox, "SELECT count(*) FROM dim_item"), 2);
 }
 
 #[test]
 fn mistakes_in_checks_have_their_place() {
-    let (sandbox, project) = shop();
-    let file = |name: &str, sql: &str| write(&project, &format!("sql/checks/{name}.sql"), sql);
+    let shop = shop();
+    let sandbox = &shop.sandbox;
+    let file = |name: &str, sql: &str| shop.write(&format!("sql/checks/{name}.sql"), sql);
     file("unknown_column", "-- A.\nSELECT amont\nFROM star.fact_order\n");
     file("unknown_table", "-- B.\nSELECT 1\nFROM star.fact_ordr\n");
     file("other_schema", "-- C.\nSELECT count(*) FROM meta.runs\n");
@@ -293,18 +243,18 @@ fn mistakes_in_checks_have_their_place() {
     file("nothing_read", "-- E.\n--\n-- on: mart_day\nSELECT 1 FROM star.fact_order\n");
     file("severity", "-- F.\n-- severity: eror\nSELECT 1 FROM star.fact_order\n");
     file("two", "-- G.\nSELECT 1;\nDELETE FROM star.fact_order\n");
-    edit(&project, "sql/facts/fact_order.sql", "'web' | 'app'", "'web' | app");
-    edit(&project, "sql/dimensions/dim_item.sql", "not_null: title", "not_nul: title");
+    shop.edit(ORDERS, "'web' | 'app'", "'web' | app");
+    shop.edit(ITEMS, "not_null: title", "not_nul: title");
     let text = sandbox.fail(&["etl", "plan"]).text();
     for place in ["sql/facts/fact_order.sql:6:30", "sql/dimensions/dim_item.sql:5:4"] {
         assert!(text.contains(place), "{place} in\n{text}");
     }
-    edit(&project, "sql/facts/fact_order.sql", "'web' | app", "'web' | 'app'");
-    edit(&project, "sql/dimensions/dim_item.sql", "not_nul: title", "not_null: titel");
+    shop.edit(ORDERS, "'web' | app", "'web' | 'app'");
+    shop.edit(ITEMS, "not_nul: title", "not_null: titel");
     let text = sandbox.fail(&["etl", "plan"]).text();
     assert!(text.contains("sql/dimensions/dim_item.sql:5:14"), "{text}");
     assert!(text.contains("did you mean `title`?"), "{text}");
-    edit(&project, "sql/dimensions/dim_item.sql", "titel", "title");
+    shop.edit(ITEMS, "titel", "title");
     let text = sandbox.fail(&["etl", "plan"]).text();
     for (place, words) in [
         ("unknown_column.sql:2:8", "did you mean `amount`?"),
@@ -400,7 +350,7 @@ fn events_that_the_hot_store_has_lost_are_warned_of() {
 fn old_events_and_few_events_are_warned_of() {
     let sandbox = Sandbox::new();
     let project = bundled_copy(&sandbox);
-    edit(&project, "sql/checks/volume.sql", "BIGINT = 1000", "BIGINT = 10");
+    shop.edit("sql/checks/volume.sql", "BIGINT = 1000", "BIGINT = 10");
     let sandbox = sandbox.with_other_project(&project);
     let now = chrono::Utc::now();
     let social = |id: String, time: chrono::DateTime<chrono::Utc>| {
