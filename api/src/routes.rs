@@ -238,6 +238,7 @@ pub fn router(api: &Arc<Api>, collector: Router) -> Router {
     let unknown = async || Problem::not_found("there is no such address; see /openapi.json");
     let beyond = Router::new()
         .route("/api", axum::routing::any(unknown))
+        .route("/api/", axum::routing::any(unknown))
         .route("/api/{*path}", axum::routing::any(unknown))
         .layer(gate(Needs::AnyKey, timeout));
     let pages = Router::new()

@@ -69,7 +69,9 @@ fn nothing_is_told_without_a_key_and_each_scope_opens_its_own() {
             assert_eq!(get(path, Some(other)).status, 403, "{path}");
         }
     }
-    for path in ["/api", "/api/v1/nothing", "/openapi.json", "/api/v1/session", "/api/v1/live"] {
+    for path in
+        ["/api", "/api/", "/api/v1/nothing", "/openapi.json", "/api/v1/session", "/api/v1/live"]
+    {
         assert_eq!(get(path, None).status, 401, "{path}");
     }
     // What tells nothing is open: the page that asks for the key has to come from somewhere.
