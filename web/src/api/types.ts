@@ -21,6 +21,8 @@ export interface Meta {
   cached?: boolean;
   elapsed_ms?: number;
   truncated?: boolean;
+  /** What the reader has to know of the tables: built by a former definition, or not at all. */
+  warnings?: string[];
   chart?: unknown;
 }
 

@@ -156,6 +156,11 @@ export function Result({ table, question, took, chart }: Props): React.JSX.Eleme
         </div>
       </header>
       <div className="card-body">
+        {(table.meta?.warnings ?? []).map((warning) => (
+          <p key={warning} className="result-warning" role="status">
+            <span className="badge warn">warning</span> {warning}
+          </p>
+        ))}
         {table.rows.length === 0 ? (
           <Empty height={120}>The query gives no rows.</Empty>
         ) : view === 'chart' && drawable ? (
