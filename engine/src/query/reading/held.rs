@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{
-    SortColumn, SortOptions, and_kleene, concat_batches, filter, lexsort_to_indices, take,
-    take_record_batch,
+    FilterBuilder, FilterPredicate, SortColumn, SortOptions, and_kleene, concat_batches,
+    lexsort_to_indices, take, take_record_batch,
 };
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{DFSchema, DataFusionError, Result, internal_err};
@@ -77,15 +77,15 @@ impl HeldTable {
         }
         let range = self.range(table, &reading.conditions)?;
         let rows = self.rows.slice(range.start, range.len());
-        let mask = self.mask(table, reading, &rows)?;
-        let found = match &mask {
-            Some(mask) => mask.true_count(),
-            None => rows.num_rows(),
-        };
+        // Once for all columns: looking for its bits takes longer than copying the values.
+        let chosen = self
+            .mask(table, reading, &rows)?
+            .map(|mask| FilterBuilder::new(&mask).optimize().build());
+        let found = chosen.as_ref().map_or(rows.num_rows(), FilterPredicate::count);
         let column = |name: &str| -> Result<ArrayRef> {
             let column = rows.column(self.rows.schema_ref().index_of(name)?);
-            Ok(match &mask {
-                Some(mask) => filter(column, mask)?,
+            Ok(match &chosen {
+                Some(chosen) => chosen.filter(column)?,
                 None => Arc::clone(column),
             })
         };
@@ -110,14 +110,16 @@ impl HeldTable {
         Ok(batch.slice(skip, end - skip))
     }
 
-    /// Which of these rows the reading is about; all of them without a mask.
+    /// Which of the rows of its range the reading is about; all of them without a mask.
     fn mask(
         &self,
         table: &TableDefinition,
         reading: &Reading,
         rows: &RecordBatch,
     ) -> Result<Option<BooleanArray>> {
-        let conditions = reading.conditions.iter().map(condition);
+        let first = table.key.first();
+        let conditions = reading.conditions.iter().filter(|asked| !is_met_by_range(asked, first));
+        let conditions = conditions.map(condition);
         let behind =
             reading.after.as_ref().and_then(|values| behind(table, &reading.order, values));
         let properties = ExecutionProps::new();
@@ -138,30 +140,37 @@ impl HeldTable {
         Ok(mask)
     }
 
-    /// Rows outside of which no row meets the conditions: those of the key's first column are met
-    /// by rows that lie together.
+    /// The rows that meet the conditions on the key's first column: they lie together.
     fn range(&self, table: &TableDefinition, conditions: &[Condition]) -> Result<Range<usize>> {
         let mut range = 0..self.rows.num_rows();
         let Some(first) = table.key.first() else { return Ok(range) };
         let values = self.rows.column(self.rows.schema_ref().index_of(first)?);
-        for condition in conditions {
-            match condition {
-                Condition::AtLeast { column, value } if column == first => {
-                    range.start = range.start.max(place(values, value, Ordering::is_lt)?);
-                }
-                Condition::AtMost { column, value } if column == first => {
-                    range.end = range.end.min(place(values, value, Ordering::is_le)?);
-                }
-                Condition::OneOf { column, values: of } if column == first => {
-                    if let [value] = of.as_slice() {
-                        range.start = range.start.max(place(values, value, Ordering::is_lt)?);
-                        range.end = range.end.min(place(values, value, Ordering::is_le)?);
-                    }
-                }
-                _ => {}
+        for condition in conditions.iter().filter(|asked| is_met_by_range(asked, Some(first))) {
+            let (least, greatest) = match condition {
+                Condition::AtLeast { value, .. } => (Some(value), None),
+                Condition::AtMost { value, .. } => (None, Some(value)),
+                Condition::OneOf { values, .. } => (values.first(), values.first()),
+                _ => (None, None),
+            };
+            if let Some(least) = least {
+                range.start = range.start.max(place(values, least, Ordering::is_lt)?);
+            }
+            if let Some(greatest) = greatest {
+                range.end = range.end.min(place(values, greatest, Ordering::is_le)?);
             }
         }
         Ok(range.start.min(range.end)..range.end)
+    }
+}
+
+/// Whether a condition says no more than between which values of the key's first column rows lie.
+fn is_met_by_range(asked: &Condition, first: Option<&String>) -> bool {
+    match asked {
+        Condition::AtLeast { column, .. } | Condition::AtMost { column, .. } => {
+            Some(column) == first
+        }
+        Condition::OneOf { column, values } => Some(column) == first && values.len() == 1,
+        _ => false,
     }
 }
 
