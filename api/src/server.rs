@@ -112,7 +112,6 @@ impl Connection {
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(HEAD_BYTES)
-            .pipeline_flush(true)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
         let mut serving = std::pin::pin!(serving);
         let ended = tokio::select! {
