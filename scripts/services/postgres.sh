@@ -117,8 +117,9 @@ postgres_ready() {
 postgres_remove() { rm -rf "$(postgres_data)"; }
 
 postgres_env() {
-    local login
+    local login plain="?sslmode=disable"
     login="questlake:$(password)"
-    echo "export QUESTLAKE_TEST_POSTGRES_URL=postgres://$login@127.0.0.1:$postgres_port/questlake"
+    # Both at one port, where clients prefer TLS: what is measured should not be that.
+    echo "export QUESTLAKE_TEST_POSTGRES_URL=postgres://$login@127.0.0.1:$postgres_port/questlake$plain"
     echo "export QUESTLAKE_TEST_POSTGRES_TLS_URL=postgres://$login@localhost:$postgres_port/questlake"
 }
