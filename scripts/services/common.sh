@@ -65,7 +65,7 @@ make_run_folder() {
 }
 
 remove_run_folder() {
-    rm -rf "$run/data" "$run/logs" "$run/pids" "$run/conf" "$run/tls"
+    rm -rf "$run/data" "$run/logs" "$run/pids" "$run/conf" "$run/tls" "$run/tls.new"
     rm -f "$run/password" "$run/engine" "$run/.questlake-services"
     rmdir "$run" 2>/dev/null || note "$run holds files that are not ours, and stays"
 }

@@ -212,7 +212,7 @@ fn kafka_mistakes() -> Vec<Mistake> {
             what: "Kafka, no TLS",
             variables: with("QUESTLAKE_KAFKA_SECURITY", "plaintext"),
             arguments: DRAIN,
-            says: &["Kafka (localhost:", "connecting to a SSL listener?", "kafka.security"],
+            says: &["Kafka (localhost:", "Disconnected", "kafka.security is what they expect"],
         },
     ]
 }
@@ -221,7 +221,7 @@ fn kafka_mistakes() -> Vec<Mistake> {
 fn every_mistake_is_named() {
     let _services = use_services();
     let secrets = [address("QUESTLAKE_TEST_KAFKA_PASSWORD"), WRONG_PASSWORD.to_owned()];
-    let dataset = Dataset::simulate(2, 2, 3);
+    let dataset = Dataset::simulate(3, 2, 3);
     let mut started = Vec::new();
     let mistakes = [warehouse_mistakes(), hot_mistakes(), cache_mistakes(), kafka_mistakes()];
     for mistake in mistakes.into_iter().flatten() {

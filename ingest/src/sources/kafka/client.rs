@@ -95,8 +95,8 @@ impl ClientLog {
     /// A log line of the client.
     pub(super) fn line(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         if facility == FAILED_CONNECTION {
-            // Some of these come as a line alone, such as that the listener may be one for TLS. In front
-            // stands the client's thread.
+            // Some of these come as a line alone, such as what follows when only one side speaks TLS. In
+            // front stands the client's thread.
             self.remember(text.split_once("]: ").map_or(text, |(_, reason)| reason));
         }
         match level {
@@ -207,6 +207,11 @@ fn advice_on(complaint: &str) -> Option<&'static str> {
     if says("SASL authentication error") || says("SASL mechanism") {
         return Some("check kafka.sasl_user, kafka.sasl_password and kafka.sasl_mechanism");
     }
+    if says("Disconnected") {
+        return Some(
+            "check that the brokers run, and that kafka.security is what they expect at this port",
+        );
+    }
     None
 }
 
@@ -316,6 +321,9 @@ mod tests {
         log.line(RDKafkaLogLevel::Info, "FAIL", failed);
         log.line(RDKafkaLogLevel::Info, "FETCH", "[thrd:a:9093/1]: something else");
         assert_eq!(log.complaint().unwrap(), "sasl_ssl://a:9093/bootstrap: Disconnected");
+        let error = KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure);
+        let text = kafka_error("Kafka (a:9093)", "look", &error, log.complaint()).to_string();
+        assert!(text.contains("kafka.security is what they expect"), "{text}");
         let complain = |code, reason| log.complain(&KafkaError::Global(code), reason);
         complain(
             RDKafkaErrorCode::Authentication,
@@ -323,9 +331,7 @@ mod tests {
         );
         complain(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down");
         complain(RDKafkaErrorCode::PartitionEOF, "reached end of partition");
-        let error = KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure);
-        let error = kafka_error("Kafka (a:9093)", "look", &error, log.complaint());
-        let text = error.to_string();
+        let text = kafka_error("Kafka (a:9093)", "look", &error, log.complaint()).to_string();
         assert!(text.contains("SASL authentication error: no"), "{text}");
         assert!(text.contains("check kafka.sasl_user"), "{text}");
     }
