@@ -177,9 +177,10 @@ class jdbc_writer:
 
     def __call__(self, frame, table: str) -> None:
         info = self.info
+        tls = info.get_parameters().get("sslmode", "prefer")
         url = (
             f"jdbc:postgresql://{info.host}:{info.port}/{info.dbname}"
-            "?reWriteBatchedInserts=true&stringtype=unspecified"
+            f"?reWriteBatchedInserts=true&stringtype=unspecified&sslmode={tls}"
         )
         (
             frame.write.format("jdbc")

@@ -11,6 +11,8 @@
 #   services.sh kill UNIT…            SIGKILL: a crash
 #   services.sh pause | resume UNIT…  SIGSTOP and SIGCONT: a machine that hangs
 #
+# All but HDFS answer over TLS too, as `localhost`; Kafka asks for a name and a password there.
+#
 # Services: postgres redis kafka hdfs mongo. Units are these, and for hdfs: hdfs-namenode,
 # hdfs-datanode-1, hdfs-datanode-2, hdfs-datanode-3 (`hdfs` stands for all four).
 #
@@ -24,6 +26,8 @@ services="$(cd "$(dirname "$0")/services" && pwd)"
 
 # shellcheck source=scripts/services/common.sh
 . "$services/common.sh"
+# shellcheck source=scripts/services/tls.sh
+. "$services/tls.sh"
 # shellcheck source=scripts/services/postgres.sh
 . "$services/postgres.sh"
 # shellcheck source=scripts/services/redis.sh
@@ -109,13 +113,15 @@ up_service() {
 }
 
 command_up() {
-    local service packages="" jobs=() job status=0
+    local service packages jobs=() job status=0
+    packages=$(tls_packages)
     for service in "$@"; do
         # Not in a pipe: what cannot be installed must end us here.
         packages+=" $("${service}_packages")"
     done
     # shellcheck disable=SC2046
     install_packages $(tr ' ' '\n' <<<"$packages" | sort -u)
+    make_certificates
     for service in "$@"; do
         up_service "$service" &
         jobs+=($!)
@@ -185,6 +191,7 @@ command_status() {
 
 command_start() {
     local unit begin
+    make_certificates
     for unit in "$@"; do
         begin=$(uptime_seconds)
         start_unit "$unit"
@@ -257,6 +264,7 @@ if [ "$command" = env ]; then
     for name in "${names[@]}"; do
         "${name}_env"
     done
+    tls_env
     exit 0
 fi
 

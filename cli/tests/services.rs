@@ -44,6 +44,8 @@ mod kafka_group;
 mod kills;
 #[path = "services/outages.rs"]
 mod outages;
+#[path = "services/tls.rs"]
+mod tls;
 
 /// The embedded stores beside the services wait for a disk as they do in earnest.
 const SANDBOXES_IN_MEMORY: bool = false;

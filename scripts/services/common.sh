@@ -11,8 +11,11 @@ run="${QUESTLAKE_SERVICES_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/questlake/service
 port_base="${QUESTLAKE_SERVICES_PORTS:-27000}"
 postgres_port=$((port_base + 432))
 redis_port=$((port_base + 379))
+redis_tls_port=$((port_base + 380))
 mongo_port=$((port_base + 717))
+mongo_tls_port=$((port_base + 718))
 kafka_port=$((port_base + 91))             # + 92 and + 93 are free for two more brokers
+kafka_tls_port=$((port_base + 94))         # + 95 and + 96 for theirs
 kafka_controller_port=$((port_base + 191)) # + 192 and + 193 for their controllers
 hdfs_port=$((port_base + 800))
 hdfs_http_port=$((port_base + 870))
@@ -62,12 +65,12 @@ make_run_folder() {
 }
 
 remove_run_folder() {
-    rm -rf "$run/data" "$run/logs" "$run/pids" "$run/conf"
+    rm -rf "$run/data" "$run/logs" "$run/pids" "$run/conf" "$run/tls" "$run/tls.new"
     rm -f "$run/password" "$run/engine" "$run/.questlake-services"
     rmdir "$run" 2>/dev/null || note "$run holds files that are not ours, and stays"
 }
 
-# The password of PostgreSQL, Redis and MongoDB. Made anew by the first `up` after a `down`.
+# The password of PostgreSQL, Redis, MongoDB and Kafka. Made anew by the first `up` after a `down`.
 password() {
     [ -s "$run/password" ] || fail "no services have been started; run: scripts/services.sh up"
     cat "$run/password"

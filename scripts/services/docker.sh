@@ -21,8 +21,9 @@ uses_docker() {
 }
 
 compose() {
-    QUESTLAKE_SERVICES_PASSWORD=$(password) POSTGRES_PORT=$postgres_port REDIS_PORT=$redis_port \
-        MONGO_PORT=$mongo_port KAFKA_PORT=$kafka_port \
+    QUESTLAKE_SERVICES_PASSWORD=$(password) TLS_SERVER=$(<"$tls_server") TLS_CA=$(<"$tls_ca") \
+        POSTGRES_PORT=$postgres_port REDIS_PORT=$redis_port REDIS_TLS_PORT=$redis_tls_port \
+        MONGO_PORT=$mongo_port KAFKA_PORT=$kafka_port KAFKA_TLS_PORT=$kafka_tls_port \
         HDFS_PORT=$hdfs_port HDFS_HTTP_PORT=$hdfs_http_port DATANODE_PORTS=$((datanode_port / 10)) \
         DATANODE_IPC_PORTS=$((datanode_ipc_port / 10)) \
         DATANODE_HTTP_PORTS=$((datanode_http_port / 10)) \
@@ -56,6 +57,7 @@ await_container() {
 docker_up() {
     local units unit service begin
     readarray -t units < <(docker_units "$@")
+    make_certificates
     begin=$(uptime_seconds)
     if ! compose up --detach --wait --wait-timeout "$start_seconds" "${units[@]}" >&2; then
         compose logs --tail 30 "${units[@]}" >&2 || true

@@ -12,7 +12,7 @@ ferretdb_version=v1.24.0
 ferretdb_sum=h1:7WJmezL48Bj9bYWnhT/bEJgX5gjT5s7LFdHTqkN25rA=
 
 mongo_units() { echo mongo; }
-mongo_ports() { echo "$mongo_port"; }
+mongo_ports() { echo "$mongo_port $mongo_tls_port"; }
 mongo_address() { echo "127.0.0.1:$mongo_port"; }
 mongo_stop_signal() { echo TERM; }
 
@@ -82,13 +82,17 @@ mongo_start() {
     mkdir -p "$run/data/mongo"
     if has_mongod; then
         spawn mongo mongod --auth --bind_ip 127.0.0.1 --port "$mongo_port" \
-            --dbpath "$run/data/mongo" --wiredTigerCacheSizeGB 0.25
+            --dbpath "$run/data/mongo" --wiredTigerCacheSizeGB 0.25 \
+            --tlsMode allowTLS --tlsCertificateKeyFile "$tls_server" --tlsCAFile "$tls_ca" \
+            --tlsAllowConnectionsWithoutCertificates
         return
     fi
     mkdir -p "$run/data/mongo/state" "$run/data/mongo/sqlite"
     # Without a login: its SCRAM says one message too late that it is done, for MongoDB's driver.
     spawn mongo "$(ferretdb_program)" --handler=sqlite \
         --sqlite-url="file:$run/data/mongo/sqlite/" --listen-addr="127.0.0.1:$mongo_port" \
+        --listen-tls="127.0.0.1:$mongo_tls_port" --listen-tls-cert-file="$tls_server" \
+        --listen-tls-key-file="$tls_server" \
         --debug-addr=- --state-dir="$run/data/mongo/state" --telemetry=disable --log-level=WARN
 }
 
@@ -98,7 +102,7 @@ mongo_ready() {
     # shellcheck disable=SC2016
     ping+='\x1e\x00\x00\x00\x10ping\x00\x01\x00\x00\x00\x02$db\x00\x06\x00\x00\x00admin\x00\x00'
     [[ "$(exchange "$mongo_port" 38 "$ping")" == *016f6b00000000000000f03f* ]] || return 1
-    ! has_mongod || mongod_user
+    if has_mongod; then mongod_user; else answers_tcp "$mongo_tls_port"; fi
 }
 
 # A server without users lets one be made from the same machine.
@@ -115,9 +119,11 @@ mongod_user() {
 mongo_remove() { rm -rf "$run/data/mongo"; }
 
 mongo_env() {
-    local login="" options=""
+    local login="" options="" tls_port=$mongo_tls_port
     if has_mongod || uses_docker; then
-        login="questlake:$(password)@" options="?authSource=admin"
+        # MongoDB takes both at one port.
+        login="questlake:$(password)@" options="?authSource=admin" tls_port=$mongo_port
     fi
     echo "export QUESTLAKE_TEST_MONGODB_URL=mongodb://${login}127.0.0.1:$mongo_port/questlake$options"
+    echo "export QUESTLAKE_TEST_MONGODB_TLS_URL=mongodb://${login}localhost:$tls_port/questlake$options"
 }

@@ -80,6 +80,15 @@ postgres_forget_the_dead() {
     done
 }
 
+# A copy of its own: the key has to be its user's, who may not get to where the other lies.
+postgres_certificate() {
+    local owner=()
+    if [ "$(id -u)" = 0 ]; then
+        owner=(-o postgres -g postgres)
+    fi
+    install -m 600 "${owner[@]}" "$tls_server" "$1/server.pem"
+}
+
 postgres_start() {
     local data programs as_user=()
     data=$(postgres_data)
@@ -87,6 +96,7 @@ postgres_start() {
     chmod 711 "$run" "$run/data"
     postgres_prepare "$data" "$programs"
     postgres_forget_the_dead "$data"
+    postgres_certificate "$data"
     # runuser would stay as a parent, and what is signalled must be the server.
     if [ "$(id -u)" = 0 ]; then
         as_user=(setpriv --reuid postgres --regid postgres --init-groups)
@@ -94,6 +104,7 @@ postgres_start() {
     # No Unix socket: /tmp is everybody's. fsync is on by default, and said here since tests rely on it.
     spawn postgres "${as_user[@]}" "$programs/postgres" -D "$data" -p "$postgres_port" \
         -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=on \
+        -c ssl=on -c ssl_cert_file=server.pem -c ssl_key_file=server.pem \
         -c max_connections=200 -c shared_buffers=64MB -c max_wal_size=512MB
 }
 
@@ -106,5 +117,9 @@ postgres_ready() {
 postgres_remove() { rm -rf "$(postgres_data)"; }
 
 postgres_env() {
-    echo "export QUESTLAKE_TEST_POSTGRES_URL=postgres://questlake:$(password)@127.0.0.1:$postgres_port/questlake"
+    local login plain="?sslmode=disable"
+    login="questlake:$(password)"
+    # Both at one port, where clients prefer TLS: what is measured should not be that.
+    echo "export QUESTLAKE_TEST_POSTGRES_URL=postgres://$login@127.0.0.1:$postgres_port/questlake$plain"
+    echo "export QUESTLAKE_TEST_POSTGRES_TLS_URL=postgres://$login@localhost:$postgres_port/questlake"
 }

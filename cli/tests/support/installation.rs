@@ -17,7 +17,8 @@ pub(crate) struct Installation {
     pub(crate) topic: Topic,
     postgres: String,
     mongo: String,
-    name: String,
+    /// Of its databases.
+    pub(crate) name: String,
 }
 
 impl Installation {
@@ -170,7 +171,7 @@ async fn try_query(server: &str, sql: &str) -> Result<Vec<Row>, tokio_postgres::
 }
 
 /// The URL with another database.
-fn with_database(url: &str, name: &str) -> String {
+pub(crate) fn with_database(url: &str, name: &str) -> String {
     let (address, options) =
         url.split_once('?').map_or((url, None), |(left, right)| (left, Some(right)));
     let (hosts, _) = address.rsplit_once('/').unwrap();

@@ -39,9 +39,15 @@ pub struct RedisCache {
     url: ServerUrl,
     client: Client,
     timeout: Duration,
-    connection: Mutex<Option<ConnectionManager>>,
+    connection: Mutex<Option<Connection>>,
     away: Mutex<Option<Away>>,
     told: Mutex<Told>,
+}
+
+/// A connection, in the making or made.
+struct Connection {
+    manager: ConnectionManager,
+    since: Instant,
 }
 
 /// What the log has been told.
@@ -84,10 +90,18 @@ impl RedisCache {
 
     /// Runs a command; `None` if the server does not answer it.
     async fn ask<T: FromRedisValue>(&self, command: &redis::Cmd) -> Option<T> {
+        self.ask_within(self.timeout, command).await
+    }
+
+    async fn ask_within<T: FromRedisValue>(
+        &self,
+        patience: Duration,
+        command: &redis::Cmd,
+    ) -> Option<T> {
         if self.is_away() {
             return None;
         }
-        let answer = tokio::time::timeout(self.timeout, async {
+        let answer = tokio::time::timeout(patience, async {
             let mut connection = self.connection()?;
             command.query_async(&mut connection).await
         });
@@ -97,13 +111,13 @@ impl RedisCache {
                 Some(value)
             }
             Ok(Err(error)) => {
+                self.forget_connection();
                 self.note_fault(self.url.scrub(&error.to_string()));
                 None
             }
             Err(_) => {
-                // Nobody may be at its other end any more.
-                *lock(&self.connection) = None;
-                self.note_fault(format!("no answer within {}", format_duration(self.timeout)));
+                self.forget_connection();
+                self.note_fault(format!("no answer within {}", format_duration(patience)));
                 None
             }
         }
@@ -113,16 +127,33 @@ impl RedisCache {
     fn connection(&self) -> Result<ConnectionManager, RedisError> {
         let mut connection = lock(&self.connection);
         if let Some(connection) = &*connection {
-            return Ok(connection.clone());
+            return Ok(connection.manager.clone());
         }
         let config = ConnectionManagerConfig::new()
             // Calls come again by themselves, and have a time-out of their own.
             .set_number_of_retries(0)
             .set_response_timeout(None)
-            .set_connection_timeout(Some(self.timeout.max(CONNECT_TIMEOUT)));
-        let new = ConnectionManager::new_lazy_with_config(self.client.clone(), config)?;
-        *connection = Some(new.clone());
-        Ok(new)
+            .set_connection_timeout(Some(self.connect_timeout()));
+        let manager = ConnectionManager::new_lazy_with_config(self.client.clone(), config)?;
+        // A call gives up sooner, and a connection that nobody waits for would not go on being made.
+        let mut waiting = manager.clone();
+        tokio::spawn(async move {
+            let _: Result<String, RedisError> = redis::cmd("PING").query_async(&mut waiting).await;
+        });
+        *connection = Some(Connection { manager: manager.clone(), since: Instant::now() });
+        Ok(manager)
+    }
+
+    fn connect_timeout(&self) -> Duration {
+        self.timeout.max(CONNECT_TIMEOUT)
+    }
+
+    /// Gives up a connection at whose other end nobody may be any more, or that was refused for good,
+    /// unless it may still be in the making.
+    fn forget_connection(&self) {
+        let made =
+            |connection: &mut Connection| connection.since.elapsed() >= self.connect_timeout();
+        lock(&self.connection).take_if(made);
     }
 
     fn is_away(&self) -> bool {
@@ -173,7 +204,9 @@ impl Cache for RedisCache {
     }
 
     async fn fault(&self) -> Option<String> {
-        let answered: Option<String> = self.ask(&redis::cmd("PING")).await;
+        // Whoever has just started has to connect first.
+        let patience = self.connect_timeout();
+        let answered: Option<String> = self.ask_within(patience, &redis::cmd("PING")).await;
         if answered.is_some() {
             return None;
         }
@@ -200,6 +233,10 @@ fn prefixed(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::sync::oneshot;
+
     use super::*;
 
     #[tokio::test]
@@ -229,6 +266,34 @@ mod tests {
         assert_eq!(cache.get("key").await, None);
         assert!(begun.elapsed() < Duration::from_secs(5));
         assert!(cache.fault().await.unwrap().contains("no answer within 50ms"));
+    }
+
+    /// Over TLS and from afar, a connection takes several times as long as a call.
+    #[tokio::test]
+    async fn a_connection_may_take_longer_than_a_call() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (release, released) = oneshot::channel::<()>();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // Nobody gets a second one.
+            drop(listener);
+            released.await.unwrap();
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = stream.read(&mut bytes).await {
+                let commands = bytes[..count].iter().filter(|byte| **byte == b'*').count();
+                stream.write_all("+OK\r\n".repeat(commands).as_bytes()).await.unwrap();
+            }
+        });
+        let url = ServerUrl::new(format!("redis://127.0.0.1:{port}"));
+        let cache = RedisCache::new(&url, Duration::from_millis(50)).unwrap();
+        assert_eq!(cache.get("key").await, None);
+        release.send(()).unwrap();
+        let begun = Instant::now();
+        while let Some(fault) = cache.fault().await {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{fault}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     #[test]

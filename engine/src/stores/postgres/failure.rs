@@ -122,6 +122,13 @@ impl Failure {
                         StoreErrorKind::Unavailable,
                         Some("check that the server runs and can be reached from here"),
                     ),
+                    None if refuses_certificate(error) => (
+                        StoreErrorKind::Internal,
+                        Some(
+                            "check sslrootcert in stores.warehouse, and that the server's \
+                             certificate has its name",
+                        ),
+                    ),
                     None => (StoreErrorKind::Internal, None),
                 };
                 (kind, advice.map(str::to_owned))
@@ -213,6 +220,11 @@ fn describe(error: &tokio_postgres::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Whether the server's certificate was not good enough for us.
+fn refuses_certificate(error: &tokio_postgres::Error) -> bool {
+    error.source().is_some_and(|cause| cause.to_string().contains("peer certificate"))
 }
 
 fn has_io_error(error: &tokio_postgres::Error) -> bool {

@@ -1,8 +1,8 @@
 //! What all clients of the cluster have in common: how brokers are reached, where log lines go, and
 //! what errors mean.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use questlake_engine::settings::KafkaSettings;
 use questlake_engine::stores::error::{StoreError, StoreErrorKind};
@@ -22,6 +22,12 @@ const LEAST_SETUP: Duration = Duration::from_secs(1);
 
 /// Longest wait for an answer that the client takes.
 pub(super) const MOST_SOCKET_TIME: Duration = Duration::from_secs(300);
+
+/// How the client calls its log lines of connections that failed.
+const FAILED_CONNECTION: &str = "FAIL";
+
+/// Time for which a complaint may be the cause of an error. The client repeats itself after half of it.
+const COMPLAINT_TIME: Duration = Duration::from_secs(60);
 
 /// Settings of every client.
 pub(super) fn common_config(settings: &KafkaSettings) -> ClientConfig {
@@ -74,12 +80,25 @@ pub(super) fn millis(duration: Duration) -> String {
 /// caller says only that something could not be done, and the complaint says why.
 #[derive(Debug, Default)]
 pub(super) struct ClientLog {
-    complaint: Mutex<Option<String>>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    /// What was told last.
+    told: Option<String>,
+    /// What was wrong last, and when.
+    complaint: Option<(Instant, String)>,
 }
 
 impl ClientLog {
     /// A log line of the client.
     pub(super) fn line(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        if facility == FAILED_CONNECTION {
+            // Some of these come as a line alone, such as what follows when only one side speaks TLS. In
+            // front stands the client's thread.
+            self.remember(text.split_once("]: ").map_or(text, |(_, reason)| reason));
+        }
         match level {
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert
@@ -95,21 +114,39 @@ impl ClientLog {
 
     /// A complaint of the client, which goes on by itself. Told when it is another than before.
     pub(super) fn complain(&self, error: &KafkaError, reason: &str) {
-        let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        if complaint.as_deref() == Some(reason) {
+        let code = error.rdkafka_error_code();
+        // That all records of a partition were read is no complaint.
+        if code == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
+        // How many brokers are down says less than why.
+        if code != Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.remember(reason);
+        }
+        let mut memory = self.memory();
+        if memory.told.as_deref() == Some(reason) {
             return;
         }
         // That a connection ended is daily business until nobody answers any more.
-        match error.rdkafka_error_code() {
+        match code {
             Some(RDKafkaErrorCode::BrokerTransportFailure) => debug!("Kafka client: {reason}"),
             _ => warn!("Kafka client: {reason}"),
         }
-        *complaint = Some(reason.to_owned());
+        memory.told = Some(reason.to_owned());
     }
 
-    /// The latest complaint.
+    /// The latest complaint, if it is not of long ago.
     pub(super) fn complaint(&self) -> Option<String> {
-        self.complaint.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let complaint = self.memory().complaint.clone();
+        complaint.filter(|(when, _)| when.elapsed() < COMPLAINT_TIME).map(|(_, reason)| reason)
+    }
+
+    fn remember(&self, reason: &str) {
+        self.memory().complaint = Some((Instant::now(), reason.to_owned()));
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -139,15 +176,43 @@ pub(super) fn kafka_error(
     if let KafkaError::ClientConfig(_, description, key, _) = error {
         text = format!("{key}: {description}");
     }
+    let (kind, mut advice) = match error {
+        KafkaError::ClientCreation(_) => (
+            StoreErrorKind::Internal,
+            Some("check the files of kafka.ca_file, kafka.cert_file and kafka.key_file"),
+        ),
+        _ => code.map_or((StoreErrorKind::Internal, None), judge),
+    };
     if let Some(complaint) = complaint.filter(|complaint| !complaint.contains(&text)) {
+        if kind == StoreErrorKind::Unavailable {
+            advice = advice_on(&complaint).or(advice);
+        }
         text = format!("{text} ({complaint})");
     }
-    let (kind, advice) = code.map_or((StoreErrorKind::Internal, None), judge);
     let error = StoreError::new(name, operation, kind, text);
     match advice {
         Some(advice) => error.with_advice(advice),
         None => error,
     }
+}
+
+/// What a person can do about a broker that cannot be reached, by what the client complains of.
+fn advice_on(complaint: &str) -> Option<&'static str> {
+    let says = |part: &str| complaint.contains(part);
+    if says("certificate verify failed") {
+        return Some(
+            "check kafka.ca_file, and that the broker's certificate has its name as in kafka.brokers",
+        );
+    }
+    if says("SASL authentication error") || says("SASL mechanism") {
+        return Some("check kafka.sasl_user, kafka.sasl_password and kafka.sasl_mechanism");
+    }
+    if says("Disconnected") {
+        return Some(
+            "check that the brokers run, and that kafka.security is what they expect at this port",
+        );
+    }
+    None
 }
 
 /// What a caller can do about an error, and what a person can.
@@ -246,6 +311,29 @@ mod tests {
         );
         assert!(text.contains("Connection refused"), "{text}");
         assert!(text.contains("kafka.brokers"), "{text}");
+    }
+
+    #[test]
+    fn an_error_says_what_the_client_complained_of_last() {
+        let log = ClientLog::default();
+        let failed =
+            "[thrd:sasl_ssl://a:9093/bootstrap]: sasl_ssl://a:9093/bootstrap: Disconnected";
+        log.line(RDKafkaLogLevel::Info, "FAIL", failed);
+        log.line(RDKafkaLogLevel::Info, "FETCH", "[thrd:a:9093/1]: something else");
+        assert_eq!(log.complaint().unwrap(), "sasl_ssl://a:9093/bootstrap: Disconnected");
+        let error = KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure);
+        let text = kafka_error("Kafka (a:9093)", "look", &error, log.complaint()).to_string();
+        assert!(text.contains("kafka.security is what they expect"), "{text}");
+        let complain = |code, reason| log.complain(&KafkaError::Global(code), reason);
+        complain(
+            RDKafkaErrorCode::Authentication,
+            "a:9093/bootstrap: SASL authentication error: no",
+        );
+        complain(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down");
+        complain(RDKafkaErrorCode::PartitionEOF, "reached end of partition");
+        let text = kafka_error("Kafka (a:9093)", "look", &error, log.complaint()).to_string();
+        assert!(text.contains("SASL authentication error: no"), "{text}");
+        assert!(text.contains("check kafka.sasl_user"), "{text}");
     }
 
     #[test]

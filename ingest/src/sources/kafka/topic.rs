@@ -23,6 +23,9 @@ const USUAL_COPIES: usize = 3;
 /// Pause between two looks at a topic that is being created.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
+/// Wait for another complaint of the client.
+const COMPLAINT_WAIT: Duration = Duration::from_millis(20);
+
 impl ConsumerContext for ClientLog {}
 
 /// Looks at a topic without taking part in its group. Its methods block, each for the request
@@ -73,8 +76,8 @@ impl TopicView {
     }
 
     fn error(&self, operation: &str, error: &KafkaError) -> StoreError {
-        // Complaints wait for somebody to look.
-        while self.consumer.poll(Duration::ZERO).is_some() {}
+        // Complaints wait for somebody to look, behind log lines, at which a poll without a wait ends.
+        while self.consumer.poll(COMPLAINT_WAIT).is_some() {}
         kafka_error(&self.name, operation, error, self.consumer.context().complaint())
     }
 }

@@ -78,6 +78,10 @@ pub(super) fn driver_error(
         return server_error(store, operation, command.code, &command.message);
     }
     let (kind, advice) = match &*error.kind {
+        ErrorKind::ServerSelection { message, .. } if message.contains("peer certificate") => (
+            StoreErrorKind::Unavailable,
+            Some("check tlsCAFile in its URL, and that the server's certificate has its name"),
+        ),
         ErrorKind::Io(_)
         | ErrorKind::ConnectionPoolCleared { .. }
         | ErrorKind::ServerSelection { .. }
