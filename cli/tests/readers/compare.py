@@ -9,6 +9,7 @@ printed, and end the program with 1.
 
 import json
 import math
+import os
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -74,7 +75,10 @@ def main() -> None:
                     print(f"{name}: {event_type}.{difference}")
                     failed = True
         print(f"{name}: {len(types)} event types, {rows} rows")
-    sys.exit(1 if failed else 0)
+    # Without the ends of the readers' libraries: threads that still run then abort the process, now
+    # and then, after all was read.
+    sys.stdout.flush()
+    os._exit(1 if failed else 0)
 
 
 if __name__ == "__main__":
