@@ -25,6 +25,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
+use moka::policy::EvictionPolicy;
 use questlake_engine::settings::ByteSize;
 use questlake_engine::stores::cache::Cache;
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -100,6 +101,9 @@ impl Answers {
                 u32::try_from(bytes).unwrap_or(u32::MAX)
             })
             .time_to_live(KEPT_FOR)
+            // By frequency, a large answer is let in only where it is asked for more often than all the
+            // small ones together that would have to go: never, and it would be computed each time.
+            .eviction_policy(EvictionPolicy::lru())
             .build();
         Self {
             near: (limit.bytes() > 0).then_some(near),

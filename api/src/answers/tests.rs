@@ -220,3 +220,23 @@ async fn who_takes_gzip_gets_it() {
     assert!(to_bytes(packed.into_body(), usize::MAX).await.unwrap().len() < text.len() / 10);
     assert_eq!(body(ready.response(&none)).await, text);
 }
+
+#[tokio::test]
+async fn a_large_answer_is_kept_beside_many_small_ones() {
+    let answers = answers();
+    let keep = |name: String, bytes: usize| {
+        let question = question(&name, 1);
+        let body = Bytes::from(vec![b'x'; bytes]);
+        let ready = Arc::new(ready(&question, etag(&question), body));
+        answers.keep_near(Some(name), &question.key(), &ready);
+    };
+    for number in 0..10_000 {
+        let name = format!("small {number}");
+        keep(name.clone(), 8_000);
+        // Each is asked for again, once.
+        let _ = answers.near(&name);
+    }
+    keep("large".to_owned(), 1 << 20);
+    answers.near.as_ref().unwrap().run_pending_tasks();
+    assert!(answers.near("large").is_some());
+}
