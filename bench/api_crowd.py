@@ -70,10 +70,13 @@ async def ask(url: str, count: int) -> dict:
             *(client.whole for client in clients), return_exceptions=True
         )
     ended = sorted(outcome for outcome in outcomes if isinstance(outcome, float))
-    heads = [bytes(client.answer).partition(b"\r\n\r\n")[0] for client in clients]
+    answers = [bytes(client.answer) for client in clients]
+    refused = [answer for answer in answers if not answer.startswith(b"HTTP/1.1 200 ")]
     return {
         "connections": count,
-        "answered": sum(head.startswith(b"HTTP/1.1 200 ") for head in heads),
+        "answered": len(clients) - len(refused),
+        # What a refusal looks like, if there was one.
+        "refused": refused[0].decode(errors="replace") if refused else None,
         "asking_seconds": asked - started,
         "first_seconds": ended[0] - started if ended else None,
         "last_seconds": ended[-1] - started if ended else None,

@@ -203,20 +203,25 @@ pub(crate) async fn run(
         file_name: asked.as_file.then(|| format!("{name}.{}", asked.format.name())),
         reproducible: query.reproducible,
     };
-    let work = Work {
-        statement: query.statement.clone(),
-        given: asked.given,
-        limit: asked.limit,
-        title: Some(query.title().to_owned()),
-        chart: Some(query.chart()),
-        known: query_columns(&query),
-        freshness,
-        format: asked.format,
-        sees_raw: caller.may(Scope::Admin),
-        started,
+    let (computing, sees_raw) = (Arc::clone(&api), caller.may(Scope::Admin));
+    let (given, limit, format) = (asked.given, asked.limit, asked.format);
+    // Of the thousands that may wait for an answer only one computes it: the others must not hold a
+    // statement each, which takes some 100 kB.
+    let compute = move |parts| async move {
+        let work = Work {
+            statement: query.statement.clone(),
+            given,
+            limit,
+            title: Some(query.title().to_owned()),
+            chart: Some(query.chart()),
+            known: query_columns(&query),
+            freshness,
+            format,
+            sees_raw,
+            started,
+        };
+        work.compute(&computing, &parts).await
     };
-    let computing = Arc::clone(&api);
-    let compute = move |parts| async move { work.compute(&computing, &parts).await };
     api.answers.answer(written, request.headers(), question, compute).await
 }
 
