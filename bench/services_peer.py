@@ -43,7 +43,9 @@ def consume(brokers: str, topic: str, count: str) -> dict:
     consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
     messages = size = 0
     while messages < int(count):
-        for message in consumer.consume(CONSUMED_AT_ONCE, timeout=10):
+        # No more than there are: it waits for all that it is asked for.
+        wanted = min(CONSUMED_AT_ONCE, int(count) - messages)
+        for message in consumer.consume(wanted, timeout=10):
             if message.error():
                 raise SystemExit(str(message.error()))
             messages += 1
