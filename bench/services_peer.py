@@ -45,7 +45,10 @@ def consume(brokers: str, topic: str, count: str) -> dict:
     while messages < int(count):
         # No more than there are: it waits for all that it is asked for.
         wanted = min(CONSUMED_AT_ONCE, int(count) - messages)
-        for message in consumer.consume(wanted, timeout=10):
+        found = consumer.consume(wanted, timeout=10)
+        if not found:
+            raise SystemExit(f"{messages} of {count} messages came, and no other for 10 s")
+        for message in found:
             if message.error():
                 raise SystemExit(str(message.error()))
             messages += 1
