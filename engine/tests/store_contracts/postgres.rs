@@ -2,6 +2,8 @@
 
 #[path = "postgres/database.rs"]
 mod database;
+#[path = "postgres/first_load.rs"]
+mod first_load;
 #[path = "postgres/proxy.rs"]
 mod proxy;
 

@@ -192,7 +192,12 @@ async fn loads_are_fenced(warehouse: &dyn Warehouse) {
 async fn bad_rows_are_named(warehouse: &dyn Warehouse) {
     let before = select(warehouse, "").await;
     let twice: [Row; 2] = [("q", 1, 1, None, None), ("q", 2, 1, None, None)];
-    let modes = [LoadMode::Upsert, LoadMode::Append, LoadMode::ReplacePartitions([1, 2].into())];
+    let modes = [
+        LoadMode::Upsert,
+        LoadMode::Append,
+        LoadMode::ReplacePartitions([1, 2].into()),
+        LoadMode::ReplaceAll,
+    ];
     for mode in modes {
         let refused = load(warehouse, &twice, publication(mode.clone(), Some(2), 3)).await;
         let error = refused.unwrap_err();

@@ -24,14 +24,16 @@ pub(super) struct CopyIn {
 }
 
 impl CopyIn {
-    /// Begins to copy into `target`, which has the table's columns.
+    /// Begins to copy into `target`, which has the table's columns; `freeze` if this transaction has
+    /// created it.
     pub(super) async fn begin(
         client: &Client,
         target: &str,
         table: &TableDefinition,
+        freeze: bool,
     ) -> Result<Self, Failure> {
         let encoder = ArrowToPostgresBinaryEncoder::try_new(&table.schema()).map_err(unstorable)?;
-        let sink = client.copy_in::<_, Bytes>(copy_in(target, table).as_str()).await?;
+        let sink = client.copy_in::<_, Bytes>(copy_in(target, table, freeze).as_str()).await?;
         let mut copy = Self { sink: Box::pin(sink), encoder, buffer: BytesMut::new() };
         copy.encoder.write_header(&mut copy.buffer).map_err(unstorable)?;
         Ok(copy)

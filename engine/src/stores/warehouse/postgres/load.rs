@@ -3,12 +3,13 @@
 //! Rows that are merged or that replace others are **staged** in a temporary table, which ends with
 //! its connection, and published by one statement. Rows that are only added go **straight** into the
 //! table, in a transaction that is open from the first row to the publication: nobody sees them
-//! before it, and a load that is dropped is undone. That is so for appends, and for a table that is
-//! replaced as a whole while it is empty.
+//! before it, and a load that is dropped is undone. That is so for appends. Where a table is replaced
+//! as a whole while it is empty, they go into a **new** one: see [`anew`].
 //!
 //! Publications of a model take turns by an advisory lock, which a transaction holds to its end. A
 //! COMMIT whose answer is lost is looked up behind that lock, by the `commit_id` beside the progress.
 
+mod anew;
 mod merge;
 
 use arrow::array::RecordBatch;
@@ -20,7 +21,7 @@ use super::copy::CopyIn;
 use super::lock_key;
 use super::scan::send_copy;
 use super::statements::{
-    STAGE, create_stage, find_duplicate, preview_staged, preview_written, star,
+    STAGE, create_stage, find_duplicate, preview_new, preview_staged, preview_written, star,
 };
 use super::tables::{existing_columns, has_same_columns};
 use crate::failpoint;
@@ -34,6 +35,7 @@ use crate::stores::warehouse::{
     Load, LoadMode, LoadOutcome, ModelProgress, Preview, PreviewSender, Publication,
     TableDefinition,
 };
+use anew::NewTable;
 use merge::merge;
 
 /// A load into one table.
@@ -54,8 +56,8 @@ pub(super) struct PostgresLoad {
 enum Way {
     /// Into a temporary table.
     Staged,
-    /// Into the table itself, unseen.
-    Straight { latest_before: Option<i32>, days: DaysSeen },
+    /// Into the table itself, or into a new one that takes its place, unseen.
+    Straight { anew: Option<NewTable>, latest_before: Option<i32>, days: DaysSeen },
 }
 
 impl PostgresLoad {
@@ -89,16 +91,22 @@ impl PostgresLoad {
             let what = null_in_key(&describe_key(&self.table, rows, row));
             return Err(Failure::Invalid { what, advice: NULL_ADVICE });
         }
-        let target = match &mut self.way {
-            Way::Staged => STAGE.to_owned(),
-            Way::Straight { days, .. } => {
+        let (target, is_new) = match &mut self.way {
+            Way::Staged => (STAGE.to_owned(), false),
+            Way::Straight { anew, days, .. } => {
                 days.add(rows);
-                star(&self.table.name)
+                match anew {
+                    Some(new) => (new.name(), true),
+                    None => (star(&self.table.name), false),
+                }
             }
         };
         let copy = match &mut self.copy {
             Some(copy) => copy,
-            None => self.copy.insert(CopyIn::begin(&self.session, &target, &self.table).await?),
+            None => {
+                let begun = CopyIn::begin(&self.session, &target, &self.table, is_new).await?;
+                self.copy.insert(begun)
+            }
         };
         copy.write(rows).await
     }
@@ -121,7 +129,8 @@ impl PostgresLoad {
                     .await?;
                 preview_staged(&self.table, preview)
             }
-            Way::Straight { days, .. } => {
+            Way::Straight { anew: Some(new), .. } => preview_new(&new.name(), preview),
+            Way::Straight { anew: None, days, .. } => {
                 let partition = self.table.partition.as_deref();
                 let written = partition.map(|partition| days.of(partition)).unwrap_or_default();
                 preview_written(&self.table, preview, &written)
@@ -146,8 +155,11 @@ impl PostgresLoad {
         let (client, table) = (&self.session, &self.table);
         let watches = publication.watches.as_slice();
         let stale_marks = match &self.way {
-            Way::Straight { latest_before, days } => {
+            Way::Straight { anew, latest_before, days } => {
                 self.check_fence(publication).await?;
+                if let Some(new) = anew {
+                    new.build_indexes(client).await?;
+                }
                 lock_stale_marks(client).await?;
                 // Before a first load there is nothing to compare with: all that is downstream is stale.
                 match publication.expected {
@@ -168,6 +180,10 @@ impl PostgresLoad {
             }
         };
         save_progress(client, publication, commit_id).await?;
+        if let Way::Straight { anew: Some(new), .. } = &self.way {
+            // The last step: from here on readers of the table wait for the COMMIT.
+            new.take_place(client, table).await?;
+        }
         Ok(LoadOutcome { rows_staged: self.rows_staged, stale_marks })
     }
 
@@ -282,11 +298,17 @@ async fn prepare(
     if *mode == LoadMode::Append || *mode == LoadMode::ReplaceAll {
         client.batch_execute("BEGIN").await?;
         lock_model(client, &table.name).await?;
-        if *mode == LoadMode::Append || is_empty(client, table).await? {
+        let anew = match mode {
+            LoadMode::ReplaceAll if is_empty(client, table).await? => {
+                Some(NewTable::create(client, table).await?)
+            }
+            _ => None,
+        };
+        if *mode == LoadMode::Append || anew.is_some() {
             // Rows may be long in coming.
             client.batch_execute("SET LOCAL idle_in_transaction_session_timeout TO 0").await?;
             let latest_before = latest_day(client, table).await?;
-            return Ok(Way::Straight { latest_before, days: DaysSeen::default() });
+            return Ok(Way::Straight { anew, latest_before, days: DaysSeen::default() });
         }
         client.batch_execute("ROLLBACK").await?;
     }

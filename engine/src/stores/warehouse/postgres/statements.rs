@@ -83,6 +83,20 @@ pub(super) fn create_table(table: &TableDefinition) -> String {
     sql
 }
 
+/// `CREATE TABLE` without the key, which [`add_key`] makes when the rows are there.
+pub(super) fn create_heap(table: &TableDefinition) -> String {
+    format!("CREATE TABLE {} ({})", star(&table.name), column_definitions(table))
+}
+
+/// The key of a table that was created without it, if it has one.
+pub(super) fn add_key(table: &TableDefinition) -> Option<String> {
+    if table.key.is_empty() {
+        return None;
+    }
+    let key = column_list(table.key.iter().map(String::as_str), "");
+    Some(format!("ALTER TABLE {} ADD PRIMARY KEY ({key})", star(&table.name)))
+}
+
 /// `ALTER TABLE` with a new column.
 pub(super) fn add_column(table: &TableDefinition, column: &TableColumn) -> String {
     format!(
@@ -122,9 +136,11 @@ pub(super) fn create_stage(table: &TableDefinition) -> String {
     format!("CREATE TEMPORARY TABLE stage ({})", column_definitions(table))
 }
 
-/// `COPY` into a table.
-pub(super) fn copy_in(target: &str, table: &TableDefinition) -> String {
-    format!("COPY {target} ({}) FROM STDIN (FORMAT binary)", all_columns(table, ""))
+/// `COPY` into a table. Rows of a table that its own transaction has created may be written as if
+/// they had been there for long (`freeze`): nobody ever has to touch them again.
+pub(super) fn copy_in(target: &str, table: &TableDefinition, freeze: bool) -> String {
+    let freeze = if freeze { ", FREEZE" } else { "" };
+    format!("COPY {target} ({}) FROM STDIN (FORMAT binary{freeze})", all_columns(table, ""))
 }
 
 /// One staged key that is there twice, in words.
@@ -237,6 +253,11 @@ pub(super) fn preview_staged(table: &TableDefinition, preview: &Preview) -> Stri
         let _ = write!(sql, " AND NOT EXISTS (SELECT FROM {STAGE} AS s WHERE {pair})");
     }
     sql
+}
+
+/// The same where they are all in a table of their own.
+pub(super) fn preview_new(new: &str, preview: &Preview) -> String {
+    format!("SELECT {} FROM {new}", column_list(preview.columns.iter().map(String::as_str), ""))
 }
 
 /// The same where this transaction has written the rows into the table itself, with these days in

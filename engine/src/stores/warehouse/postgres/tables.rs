@@ -166,7 +166,10 @@ fn check_names(table: &TableDefinition) -> Result<(), Failure> {
 
 /// Partitions are replaced and looked up by their day, and the latest day is asked for by each load:
 /// all of it is quick with a b-tree that begins with the day.
-async fn ensure_partition_index(client: &Client, table: &TableDefinition) -> Result<(), Failure> {
+pub(super) async fn ensure_partition_index(
+    client: &Client,
+    table: &TableDefinition,
+) -> Result<(), Failure> {
     let Some(partition) = &table.partition else { return Ok(()) };
     let parameters: &Parameters<'_> = &[&star(&table.name), partition];
     let row = client
@@ -184,7 +187,7 @@ async fn ensure_partition_index(client: &Client, table: &TableDefinition) -> Res
 }
 
 /// Writes the comments that have changed.
-async fn describe(
+pub(super) async fn describe(
     client: &Client,
     table: &TableDefinition,
     existing: &[ExistingColumn],

@@ -9,8 +9,8 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, Transactio
 use super::changes::{latest_day, mark_all, mark_stale, remember_old_rows};
 use super::scan::read_query;
 use super::statements::{
-    append, create_partition_index, create_stage, create_table, insert_stage, preview, quote,
-    upsert,
+    append, create_partition_index, create_stage, create_stage_key, create_table,
+    drop_partition_index, find_duplicate, insert_stage, preview, quote, upsert,
 };
 use super::tables::{existing_columns, has_same_columns, table_difference};
 use super::values::{ValueError, date_text, execute_rows};
@@ -26,6 +26,10 @@ use crate::stores::warehouse::{
     TableDefinition, TableDifference,
 };
 
+/// Pages of a staged table that are kept in memory, in KiB as SQLite counts them; without it, it keeps
+/// hardly any.
+const STAGE_CACHE_KIB: i32 = -16_384;
+
 /// A load into one table.
 pub(super) struct SqliteLoad {
     database: SqliteDatabase,
@@ -33,6 +37,8 @@ pub(super) struct SqliteLoad {
     /// Its temporary tables are seen by this connection alone, and end with it.
     connection: Arc<Mutex<Connection>>,
     rows_staged: u64,
+    /// Whether all rows are staged, and their key is there.
+    is_complete: bool,
 }
 
 /// Why a publication was not made.
@@ -60,6 +66,7 @@ impl SqliteLoad {
         let stage = || -> rusqlite::Result<()> {
             // Staged rows go to a file: they may be more than memory should hold.
             connection.pragma_update(None, "temp_store", "FILE")?;
+            connection.pragma_update(Some("temp"), "cache_size", STAGE_CACHE_KIB)?;
             connection.execute_batch(&create_stage(&table))
         };
         stage().map_err(|error| database.error(&format!("stage {}", table.name), error))?;
@@ -68,6 +75,7 @@ impl SqliteLoad {
             table: Arc::new(table),
             connection: Arc::new(Mutex::new(connection)),
             rows_staged: 0,
+            is_complete: false,
         })
     }
 }
@@ -100,8 +108,12 @@ impl Load for SqliteLoad {
     async fn preview(&mut self, wanted: &Preview, rows: PreviewSender) -> StoreResult<()> {
         let (database, table) = (self.database.clone(), Arc::clone(&self.table));
         let (connection, wanted) = (Arc::clone(&self.connection), wanted.clone());
+        let is_complete = std::mem::replace(&mut self.is_complete, true);
         run_blocking(self.database.store(), "read staged rows", move || {
             let connection = connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if !is_complete {
+                complete(&connection, &database, &table)?;
+            }
             let sql = preview(&table, &wanted);
             let schema = wanted.schema(&table);
             let send = |batch| rows.blocking_send(Ok(batch)).is_ok();
@@ -116,8 +128,12 @@ impl Load for SqliteLoad {
     async fn publish(self: Box<Self>, publication: Publication) -> StoreResult<LoadOutcome> {
         let (database, table) = (self.database.clone(), Arc::clone(&self.table));
         let (connection, rows_staged) = (Arc::clone(&self.connection), self.rows_staged);
+        let is_complete = self.is_complete;
         run_blocking(self.database.store(), "publish a model", move || {
             let mut connection = connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if !is_complete {
+                complete(&connection, &database, &table)?;
+            }
             let operation = format!("publish {}", table.name);
             let outcome = {
                 let _turn = database.write_turn();
@@ -157,14 +173,38 @@ fn stage_error(
     if error.sqlite_error_code() != Some(ErrorCode::ConstraintViolation) {
         return database.error(operation, error);
     }
-    let key = describe_key(table, rows, row);
-    let (what, advice) = if error.to_string().contains("NOT NULL") {
-        (null_in_key(&key), NULL_ADVICE)
-    } else {
-        (duplicate_key(&key), DUPLICATE_ADVICE)
-    };
+    // The stage has no other constraint.
+    let what = null_in_key(&describe_key(table, rows, row));
     StoreError::new(database.store(), operation, StoreErrorKind::InvalidData, what)
-        .with_advice(advice)
+        .with_advice(NULL_ADVICE)
+}
+
+/// Gives the staged rows their key. Says which one is there twice, if any is.
+fn complete(
+    connection: &Connection,
+    database: &SqliteDatabase,
+    table: &TableDefinition,
+) -> StoreResult<()> {
+    let Some(create_key) = create_stage_key(table) else { return Ok(()) };
+    let operation = format!("stage rows of {}", table.name);
+    let error = match connection.execute_batch(&create_key) {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    let find = || connection.query_row(&find_duplicate(table), [], |row| row.get::<_, String>(0));
+    let twice = match error.sqlite_error_code() {
+        Some(ErrorCode::ConstraintViolation) => find().optional(),
+        _ => Ok(None),
+    };
+    match twice {
+        Ok(Some(key)) => {
+            let what = duplicate_key(&key);
+            Err(StoreError::new(database.store(), operation, StoreErrorKind::InvalidData, what)
+                .with_advice(DUPLICATE_ADVICE))
+        }
+        Ok(None) => Err(database.error(&operation, error)),
+        Err(error) => Err(database.error(&operation, error)),
+    }
 }
 
 fn publish(
@@ -280,8 +320,16 @@ fn put_staged_rows(
         LoadMode::Append => transaction.execute_batch(&append(table)),
         LoadMode::Upsert => transaction.execute_batch(&upsert(table)),
         LoadMode::ReplaceAll => {
+            // An index is made in half the time when all rows are there.
+            if let Some(drop_index) = drop_partition_index(table) {
+                transaction.execute_batch(&drop_index)?;
+            }
             transaction.execute_batch(&format!("DELETE FROM main.{name}"))?;
-            transaction.execute_batch(&append(table))
+            transaction.execute_batch(&append(table))?;
+            match create_partition_index(table) {
+                Some(create_index) => transaction.execute_batch(&create_index),
+                None => Ok(()),
+            }
         }
         LoadMode::ReplacePartitions(_) => {
             if let Some(partition) = &table.partition {
