@@ -135,7 +135,8 @@ impl Answers {
     where
         Work: Future<Output = Result<(), Problem>> + Send + 'static,
     {
-        let etag = etag(&question);
+        let key = question.key();
+        let etag = etag(&key);
         if question.reproducible && matches(headers, &etag) {
             count(&self.counters.unchanged);
             return Ok(unchanged(&etag, &answer_headers(&question, &etag)));
@@ -143,7 +144,7 @@ impl Answers {
         if !question.reproducible {
             return self.compute_alone(&question, compute).await;
         }
-        match self.join(question.key()) {
+        match self.join(key) {
             Joined::Others(others) => match self.shared(others, request).await {
                 Outcome::Ready(ready) => Ok(ready.response(headers)),
                 Outcome::Failed(problem) => Err((*problem).clone()),
@@ -170,7 +171,8 @@ impl Answers {
         question: Question,
         make: impl Fn() -> Result<Whole, Problem>,
     ) -> Result<Response, Problem> {
-        let etag = etag(&question);
+        let key = question.key();
+        let etag = etag(&key);
         if matches(headers, &etag) {
             count(&self.counters.unchanged);
             return Ok(unchanged(&etag, &answer_headers(&question, &etag)));
@@ -179,7 +181,6 @@ impl Answers {
             count(&self.counters.computed);
             make()
         };
-        let key = question.key();
         // Somebody may have asked for the same in other words.
         if let Some(ready) = self.near(&key) {
             self.count_near_hit();
@@ -242,7 +243,7 @@ impl Answers {
     {
         let mut computation = Computation::start(self, compute);
         let collected = computation.collect().await?;
-        let etag = etag(question);
+        let etag = etag(&question.key());
         let mut headers = answer_headers(question, &etag);
         headers.remove(header::ETAG);
         Ok(match collected {

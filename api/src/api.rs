@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use questlake_engine::freshness::Freshness;
-use questlake_engine::models::Model;
 use questlake_engine::pipeline::{Engine, PipelineError};
 use questlake_engine::query::reading::TableReader;
 use questlake_engine::settings::{ApiSettings, CacheSettings};
@@ -18,10 +17,11 @@ use crate::access::Access;
 use crate::answers::Answers;
 use crate::gate::Pages;
 use crate::live::LiveCounters;
-use crate::marts::{Filter, filters};
+use crate::marts::Endpoint;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::remembered::Remembered;
+use crate::tabular::row_texts;
 
 /// Quarantined records to be taken in again.
 #[derive(Debug, Clone)]
@@ -77,8 +77,10 @@ pub struct ApiParts {
 pub struct Api {
     pub(crate) engine: Engine,
     pub(crate) reader: TableReader,
-    /// By what rows of each model's table are chosen.
-    filters_of: HashMap<String, Vec<Filter>>,
+    /// The models' tables, in the order of the project.
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// Places of these by name.
+    endpoint_of: HashMap<String, usize>,
     pub(crate) freshness: Arc<Remembered<Freshness>>,
     pub(crate) answers: Arc<Answers>,
     pub(crate) access: Access,
@@ -113,11 +115,13 @@ impl Api {
         let keys = Arc::clone(&engine.stores.keys);
         let required = settings.keys_required || !local_only;
         let answers = Arc::clone(&engine.stores.cache);
-        let models = engine.project.models.iter();
-        let filters_of = models.map(|model| (model.name().to_owned(), filters(model))).collect();
+        let endpoints: Vec<Endpoint> = engine.project.models.iter().map(Endpoint::new).collect();
+        let names = endpoints.iter().map(|endpoint| endpoint.model.name().to_owned());
+        let endpoint_of = names.zip(0..).collect();
         Ok(Arc::new(Self {
-            filters_of,
-            reader: TableReader::new(&engine, cache.tables_limit)?,
+            endpoints,
+            endpoint_of,
+            reader: TableReader::new(&engine, cache.tables_limit, row_texts)?,
             freshness: Remembered::new(read, Duration::ZERO),
             answers: Arc::new(Answers::new(answers, cache.memory_limit, settings.max_computations)),
             access: Access::new(keys, required, settings.rate_limit),
@@ -135,9 +139,9 @@ impl Api {
         }))
     }
 
-    /// By what rows of a model's table are chosen.
-    pub(crate) fn filters_of(&self, model: &Model) -> &[Filter] {
-        self.filters_of.get(model.name()).map_or(&[], Vec::as_slice)
+    /// The table of a model.
+    pub(crate) fn endpoint(&self, name: &str) -> Option<&Endpoint> {
+        self.endpoints.get(*self.endpoint_of.get(name)?)
     }
 
     /// Whether callers need a key.

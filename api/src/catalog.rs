@@ -179,7 +179,7 @@ async fn edge(
     descending: bool,
 ) -> Result<Option<ScalarValue>, Problem> {
     let reading = Reading {
-        columns: vec![column.to_owned()],
+        columns: [column.to_owned()].into(),
         conditions: Vec::<Condition>::new(),
         order: vec![OrderBy { column: column.to_owned(), descending }],
         limit: Some(1),

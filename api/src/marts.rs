@@ -1,6 +1,7 @@
 //! The tables of the star schema as endpoints: every file of `sql/marts` is one, and so is every other
 //! model.
 
+mod endpoint;
 mod question;
 
 use std::sync::Arc;
@@ -23,8 +24,8 @@ use crate::problem::{Kind, Problem};
 use crate::request::{as_written, json, named};
 use crate::tabular::{Column, Meta, Rows, TableAnswer, model_columns};
 use crate::text::rfc3339;
+pub(crate) use endpoint::{Endpoint, Filter, day_column, filters};
 use question::MartQuestion;
-pub(crate) use question::{Filter, day_column, filters};
 
 /// Most values that are written without others getting their turn: some milliseconds of work.
 const CELLS_AT_ONCE: usize = 50_000;
@@ -84,9 +85,9 @@ async fn describe(
 ) -> Result<(Vec<MartInfo>, String), Problem> {
     Parameters::new(query.unwrap_or_default()).finish()?;
     let freshness = api.freshness.get().await?;
-    let models = api.engine.project.models.iter().filter(|model| wanted(model));
-    let infos = models
-        .map(|model| MartInfo {
+    let endpoints = api.endpoints.iter().filter(|endpoint| wanted(&endpoint.model));
+    let infos = endpoints
+        .map(|Endpoint { model, filters, chart, .. }| MartInfo {
             name: model.name().to_owned(),
             layer: model.source.layer.name(),
             title: model.title().to_owned(),
@@ -94,9 +95,9 @@ async fn describe(
             columns: model_columns(model),
             key: model.table.key.clone(),
             partition: model.table.partition.clone(),
-            chart: model.chart(),
+            chart: chart.clone(),
             url: format!("/api/v1/{folder}/{}", model.name()),
-            filters: api.filters_of(model).to_vec(),
+            filters: filters.clone(),
             data_through: freshness.model(model.name()).data_through.map(rfc3339),
         })
         .collect();
@@ -138,18 +139,13 @@ async fn answer(
         api.answers.count_near_hit();
         return Ok(ready.response(request.headers()));
     }
-    let model = find(&api, &name, wanted)?;
+    let endpoint = find(&api, &name, wanted)?;
+    let model = &endpoint.model;
     if state.loaded && state.definition_changed {
         return Err(not_built(&name));
     }
     let query = request.uri().query().unwrap_or_default();
-    let asked = MartQuestion::read(
-        &model,
-        api.filters_of(&model),
-        state.version,
-        query,
-        request.headers(),
-    )?;
+    let asked = MartQuestion::read(endpoint, state.version, query, request.headers())?;
     let freshness = AnswerFreshness { version: state.version, data_through: state.data_through };
     let question = Question {
         text: asked.text.clone(),
@@ -158,7 +154,7 @@ async fn answer(
         file_name: asked.as_file.then(|| format!("{name}.{}", asked.format.name())),
         reproducible: true,
     };
-    let (title, chart) = (Some(model.title().to_owned()), Some(model.chart()));
+    let (title, chart) = (Some(model.title().to_owned()), Some(endpoint.chart.clone()));
     let answer = TableAnswer {
         columns: asked.columns,
         page: asked.page,
@@ -166,19 +162,29 @@ async fn answer(
         format: asked.format,
     };
     let held = match state.loaded {
-        true => api.reader.held(&model, state.version, &asked.reading)?,
+        true => api.reader.held(model, state.version, &asked.reading)?,
         false => None,
     };
     if let Some(rows) = &held
-        && rows.num_rows() * rows.num_columns() <= CELLS_AT_ONCE
+        && rows.len() * asked.reading.columns.len() <= CELLS_AT_ONCE
     {
-        let make = || answer.whole(rows);
+        let make = || {
+            if asked.shows_all
+                && let Some(whole) = answer.whole_of_texts(rows)?
+            {
+                return Ok(whole);
+            }
+            answer.whole(rows, &asked.reading.columns)
+        };
         return api.answers.answer_at_once(written, request.headers(), question, make).await;
     }
-    let computing = Arc::clone(&api);
+    let (computing, model) = (Arc::clone(&api), Arc::clone(model));
     let compute = move |parts| async move {
         let rows = match held {
-            Some(rows) => Rows::held(rows),
+            Some(rows) => {
+                let rows = rows.batch(&asked.reading.columns);
+                Rows::held(rows.map_err(|error| Problem::internal(&error))?)
+            }
             None if state.loaded => {
                 Rows::Query(computing.reader.read(&model, &asked.reading).await?)
             }
@@ -206,7 +212,7 @@ pub(crate) async fn values(
         return Err(Problem::not_found("the address is not readable"));
     };
     Parameters::new(request.uri().query().unwrap_or_default()).finish()?;
-    let model = find(&api, &name, |model| model.source.layer == Layer::Mart)?;
+    let model = &find(&api, &name, |model| model.source.layer == Layer::Mart)?.model;
     if !model.table.key.contains(&column) {
         let detail = format!(
             "`{}` is not a column of the key of {name}; its key is {}",
@@ -215,7 +221,7 @@ pub(crate) async fn values(
         );
         return Err(Problem::not_found(detail));
     }
-    let mut values = distinct(&api, &model, &column, MAX_VALUES + 1).await?;
+    let mut values = distinct(&api, model, &column, MAX_VALUES + 1).await?;
     let truncated = values.len() > MAX_VALUES;
     values.truncate(MAX_VALUES);
     let values = values.iter().map(json_value).collect();
@@ -230,7 +236,7 @@ pub(crate) async fn distinct(
     limit: usize,
 ) -> Result<Vec<ScalarValue>, Problem> {
     let reading = Reading {
-        columns: vec![column.to_owned()],
+        columns: [column.to_owned()].into(),
         order: vec![OrderBy { column: column.to_owned(), descending: false }],
         limit: Some(limit),
         distinct: true,
@@ -278,20 +284,19 @@ pub(crate) fn json_value(value: &ScalarValue) -> serde_json::Value {
     }
 }
 
-/// The model of that name.
-pub(crate) fn find(
-    api: &Api,
+/// The table of that name.
+pub(crate) fn find<'a>(
+    api: &'a Api,
     name: &str,
     wanted: fn(&Model) -> bool,
-) -> Result<Arc<Model>, Problem> {
-    let project = &api.engine.project;
-    if let Some(model) = project.model(name).filter(|model| wanted(model)) {
-        return Ok(Arc::clone(model));
-    }
-    let names = project.models.iter().filter(|model| wanted(model)).map(|model| model.name());
-    let hint = nearest(name, names).map(|name| format!("; did you mean `{name}`?"));
-    let hint = hint.unwrap_or_default();
-    Err(Problem::not_found(format!("there is no table `{}`{hint}", shortened(name))))
+) -> Result<&'a Endpoint, Problem> {
+    let found = api.endpoint(name).filter(|endpoint| wanted(&endpoint.model));
+    found.ok_or_else(|| {
+        let models = api.engine.project.models.iter().filter(|model| wanted(model));
+        let hint = nearest(name, models.map(|model| model.name()));
+        let hint = hint.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        Problem::not_found(format!("there is no table `{}`{hint}", shortened(name)))
+    })
 }
 
 fn not_built(name: &str) -> Problem {

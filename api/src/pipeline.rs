@@ -210,9 +210,9 @@ pub(crate) async fn model(
 ) -> Result<Response, Problem> {
     let name = named(path)?;
     no_parameters(&request)?;
-    let model = find(&api, &name, |_| true)?;
+    let model = &find(&api, &name, |_| true)?.model;
     let (states, runs) = (model_states(&api).await?, last_runs(&api).await?);
-    json(&model_info(&api, &model, &states, &runs, true))
+    json(&model_info(&api, model, &states, &runs, true))
 }
 
 #[derive(Serialize)]

@@ -19,7 +19,7 @@ use crate::marts::json_value;
 use crate::parameters::{Parameters, shortened};
 use crate::problem::Problem;
 use crate::request::{self, json, named};
-use crate::tabular::{Column, Meta, Rows, TableAnswer, model_columns};
+use crate::tabular::{Column, Columns, Meta, Rows, TableAnswer, model_columns};
 
 mod timeline;
 
@@ -87,7 +87,8 @@ pub(crate) async fn search(
         let schema = model.table.schema();
         let title = Some("Players".to_owned());
         let meta = Meta { title, chart: None, freshness, warnings: Vec::new(), started };
-        let answer = TableAnswer { columns: model_columns(&model), page: None, meta, format };
+        let columns = Columns::new(&model_columns(&model));
+        let answer = TableAnswer { columns, page: None, meta, format };
         answer.produce(schema, rows, &parts).await
     };
     api.answers.answer(None, &headers, question, compute).await
@@ -104,7 +105,7 @@ fn reading(model: &Model, text: &str, limit: usize, by_name: bool) -> Reading {
         conditions.extend(starts_with(text));
     }
     Reading {
-        columns: model.table.columns.iter().map(|column| column.name.clone()).collect(),
+        columns: model.table.column_names(),
         conditions,
         order: vec![OrderBy { column: PLAYER_ID.to_owned(), descending: false }],
         limit: Some(limit),
@@ -172,7 +173,7 @@ async fn read_profile(
     }
     let id = ScalarValue::Utf8(Some(player_id.to_owned()));
     let reading = Reading {
-        columns: model.table.columns.iter().map(|column| column.name.clone()).collect(),
+        columns: model.table.column_names(),
         conditions: vec![Condition::OneOf { column: PLAYER_ID.to_owned(), values: vec![id] }],
         limit: Some(1),
         ..Reading::default()

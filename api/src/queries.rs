@@ -26,7 +26,7 @@ use crate::negotiate::{self, Format};
 use crate::parameters::{Parameters, shortened};
 use crate::problem::Problem;
 use crate::request::{self, as_written, json, named};
-use crate::tabular::{Column, Meta, Page, Rows, TableAnswer, schema_columns};
+use crate::tabular::{Column, Columns, Meta, Page, Rows, TableAnswer, schema_columns};
 
 pub(crate) use ad_hoc::ad_hoc;
 
@@ -271,6 +271,7 @@ impl Work {
             warnings,
             started: self.started,
         };
+        let columns = Columns::new(&columns);
         let answer = TableAnswer { columns, page: None::<Page>, meta, format: self.format };
         answer.produce(schema, Rows::Query(rows), parts).await
     }

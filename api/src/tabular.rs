@@ -5,11 +5,14 @@ mod json;
 mod produce;
 mod rows;
 
+use std::sync::Arc;
+
 use arrow::datatypes::{DataType, SchemaRef};
 use questlake_engine::models::Model;
 use questlake_engine::project::header::chart::is_number;
 use serde::Serialize;
 
+pub(crate) use json::row_texts;
 pub(crate) use produce::{Meta, Page, TableAnswer, Whole};
 pub(crate) use rows::Rows;
 
@@ -31,6 +34,30 @@ impl Column {
             description: None,
             role: role_of(data_type, in_key),
         }
+    }
+}
+
+/// The columns of an answer, and their JSON, which takes longer to write than a row of values.
+#[derive(Debug, Clone)]
+pub(crate) struct Columns {
+    count: usize,
+    json: Arc<[u8]>,
+}
+
+impl Columns {
+    pub(crate) fn new(columns: &[Column]) -> Self {
+        // Of types that are JSON: it does not fail.
+        let json = serde_json::to_vec(columns).unwrap_or_default();
+        Self { count: columns.len(), json: json.into() }
+    }
+
+    /// Their number.
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    fn json(&self) -> &[u8] {
+        &self.json
     }
 }
 

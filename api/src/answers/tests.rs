@@ -227,7 +227,7 @@ async fn a_large_answer_is_kept_beside_many_small_ones() {
     let keep = |name: String, bytes: usize| {
         let question = question(&name, 1);
         let body = Bytes::from(vec![b'x'; bytes]);
-        let ready = Arc::new(ready(&question, etag(&question), body));
+        let ready = Arc::new(ready(&question, etag(&question.key()), body));
         answers.keep_near(Some(name), &question.key(), &ready);
     };
     for number in 0..10_000 {

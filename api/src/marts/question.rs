@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, SchemaRef};
 use axum::http::HeaderMap;
 use questlake_engine::models::Model;
 use questlake_engine::project::diagnostic::nearest;
 use questlake_engine::query::reading::{Condition, OrderBy, Reading, parse_literal};
-use questlake_engine::stores::warehouse::TableColumn;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::endpoint::{Endpoint, Filter, day_column, schema};
 use crate::cursor::{self, Position};
 use crate::negotiate::Format;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::request;
-use crate::tabular::{Column, Page, model_column};
+use crate::tabular::{Columns, Page, model_column};
 
 /// Rows of a JSON answer if the request does not say.
 const DEFAULT_LIMIT: usize = 1_000;
@@ -24,71 +24,17 @@ const DEFAULT_LIMIT: usize = 1_000;
 /// Most rows of one page.
 const MAX_LIMIT: u64 = 50_000;
 
-/// What stands for every row of a cut, in marts that have such rows.
-const ALL: &str = "all";
-
 /// What asks for every value of a column.
 const ANY: &str = "*";
-
-/// Columns by which marts are cut, and which most readers do not want to see cut.
-const CUTS: [&str; 2] = ["platform", "country"];
-
-/// A column that is not of the key, and by which rows are chosen all the same.
-const GAME: &str = "game";
-
-/// A column by which rows are chosen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Filter {
-    column: String,
-    /// What is chosen where nothing is asked for; all values without it.
-    default: Option<&'static str>,
-}
-
-impl Filter {
-    /// The column.
-    pub(crate) fn column(&self) -> &str {
-        &self.column
-    }
-
-    /// What is chosen where nothing is asked for.
-    pub(crate) fn default(&self) -> Option<&'static str> {
-        self.default
-    }
-}
-
-/// The column of days that `from` and `to` are about.
-pub(crate) fn day_column(model: &Model) -> Option<&TableColumn> {
-    let table = &model.table;
-    let is_day = |column: &&TableColumn| column.data_type == DataType::Date32;
-    let partition = table.partition.as_ref().and_then(|name| table.column(name));
-    let of_key = || table.key.iter().filter_map(|name| table.column(name)).find(is_day);
-    partition.filter(is_day).or_else(of_key)
-}
-
-/// The columns of a model by which rows are chosen.
-pub(crate) fn filters(model: &Model) -> Vec<Filter> {
-    let table = &model.table;
-    let day = day_column(model).map(|column| column.name.as_str());
-    let mut columns: Vec<&str> = table.key.iter().map(String::as_str).collect();
-    if !table.key.iter().any(|name| name == GAME) && table.column(GAME).is_some() {
-        columns.push(GAME);
-    }
-    columns.retain(|name| Some(*name) != day);
-    let has_all = model.source.statement.to_string().contains("'all'");
-    let filter = |name: &str| {
-        let is_text = table.column(name).is_some_and(|column| column.data_type == DataType::Utf8);
-        let is_cut = is_text && CUTS.contains(&name) && has_all;
-        Filter { column: name.to_owned(), default: is_cut.then_some(ALL) }
-    };
-    columns.into_iter().map(filter).collect()
-}
 
 /// What is asked of a table.
 pub(super) struct MartQuestion {
     /// The question in one spelling: the same text has the same answer from the same data.
     pub(super) text: String,
     /// The columns that are shown.
-    pub(super) columns: Vec<Column>,
+    pub(super) columns: Columns,
+    /// Whether these are all columns of the table, in its order.
+    pub(super) shows_all: bool,
     /// Of the rows that are read: columns for cursors stand behind those that are shown.
     pub(super) schema: SchemaRef,
     pub(super) reading: Reading,
@@ -123,17 +69,18 @@ impl MartQuestion {
     /// # Errors
     /// Everything that is wrong with them.
     pub(super) fn read(
-        model: &Model,
-        filters: &[Filter],
+        endpoint: &Endpoint,
         version: u64,
         query: &str,
         headers: &HeaderMap,
     ) -> Result<Self, Problem> {
+        let model = &*endpoint.model;
         let table = &model.table;
         let mut parameters = Parameters::new(query);
         let (format, as_file) = request::format(&mut parameters, headers)?;
-        let chosen = conditions(model, filters, &mut parameters);
-        let shown = shown_columns(model, &mut parameters);
+        let chosen = conditions(model, &endpoint.filters, &mut parameters);
+        let shown = shown_columns(endpoint, &mut parameters);
+        let shows_all = shown == endpoint.names;
         let order = order(model, &mut parameters);
         let limit = parameters.take_number("limit", 1, MAX_LIMIT);
         let limit = limit.and_then(|limit| usize::try_from(limit).ok());
@@ -151,7 +98,7 @@ impl MartQuestion {
 
         let spelling = Spelling {
             table: &table.name,
-            source: xxh3_64(model.source.file.text().as_bytes()),
+            source: endpoint.source,
             columns: &shown,
             conditions: &chosen.spelled,
             order: order.iter().map(|by| (by.column.as_str(), by.descending)).collect(),
@@ -160,14 +107,13 @@ impl MartQuestion {
             file: as_file,
         };
         let text = serde_json::to_string(&spelling).map_err(|error| Problem::internal(&error))?;
-        let mut read = shown.clone();
-        if limit.is_some() {
-            for by in &order {
-                if !read.contains(&by.column) {
-                    read.push(by.column.clone());
-                }
-            }
-        }
+        // Columns for cursors stand behind those that are shown.
+        let hidden = order.iter().filter(|by| limit.is_some() && !shown.contains(&by.column));
+        let hidden: Vec<String> = hidden.map(|by| by.column.clone()).collect();
+        let read: Arc<[String]> = match hidden.is_empty() {
+            true => Arc::clone(&shown),
+            false => shown.iter().cloned().chain(hidden).collect(),
+        };
         let (after, skip) = match cursor.1 {
             None => (None, 0),
             Some(Position::After(values)) => (Some(values), 0),
@@ -182,10 +128,13 @@ impl MartQuestion {
             order: is_keyed.then(|| places().collect()),
             skipped: skip,
         });
-        let fields = read.iter().filter_map(|name| table.column(name));
-        let fields = fields.map(|column| Field::new(&column.name, column.data_type.clone(), true));
-        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let columns = shown.iter().filter_map(|name| model_column(model, name)).collect();
+        let (columns, schema) = match shows_all {
+            true => (endpoint.columns.clone(), Arc::clone(&endpoint.schema)),
+            false => {
+                let columns = shown.iter().filter_map(|name| model_column(model, name));
+                (Columns::new(&columns.collect::<Vec<_>>()), schema(model, &read))
+            }
+        };
         let reading = Reading {
             columns: read,
             conditions: chosen.conditions,
@@ -196,7 +145,7 @@ impl MartQuestion {
             skip,
             distinct: false,
         };
-        Ok(Self { text, columns, schema, reading, page, format, as_file })
+        Ok(Self { text, columns, shows_all, schema, reading, page, format, as_file })
     }
 }
 
@@ -229,7 +178,7 @@ fn conditions(model: &Model, filters: &[Filter], parameters: &mut Parameters) ->
         }
     }
     for filter in filters {
-        let Some(column) = model.table.column(&filter.column) else { continue };
+        let Some(column) = model.table.column(filter.column()) else { continue };
         let name = column.name.as_str();
         let mut texts = parameters.take_all(name);
         if texts.iter().any(|text| text == ANY) {
@@ -240,7 +189,7 @@ fn conditions(model: &Model, filters: &[Filter], parameters: &mut Parameters) ->
             continue;
         }
         if texts.is_empty() {
-            match filter.default {
+            match filter.default() {
                 Some(default) => texts.push(default.to_owned()),
                 None => continue,
             }
@@ -281,7 +230,8 @@ fn unknown_column(model: &Model, parameters: &mut Parameters, parameter: &str, n
 }
 
 /// `columns`, or all of them.
-fn shown_columns(model: &Model, parameters: &mut Parameters) -> Vec<String> {
+fn shown_columns(endpoint: &Endpoint, parameters: &mut Parameters) -> Arc<[String]> {
+    let model = &endpoint.model;
     let mut shown: Vec<String> = Vec::new();
     for name in names(parameters, "columns") {
         if model.table.column(&name).is_none() {
@@ -293,10 +243,10 @@ fn shown_columns(model: &Model, parameters: &mut Parameters) -> Vec<String> {
             shown.push(name);
         }
     }
-    if shown.is_empty() {
-        return column_names(model).into_iter().map(str::to_owned).collect();
+    match shown.is_empty() {
+        true => Arc::clone(&endpoint.names),
+        false => shown.into(),
     }
-    shown
 }
 
 /// `order`, made total by the key; by all columns where there is none.

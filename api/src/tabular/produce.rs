@@ -11,10 +11,10 @@ use questlake_engine::clock::now_millis;
 use questlake_engine::freshness::AnswerFreshness;
 use questlake_engine::project::header::Chart;
 use questlake_engine::query::export::Exporter;
-use questlake_engine::query::reading::ScalarValue;
+use questlake_engine::query::reading::{HeldRows, ScalarValue};
 use serde::Serialize;
 
-use super::Column;
+use super::Columns;
 use super::json::{self, JsonTable};
 use super::rows::Rows;
 use crate::answers::{Part, Parts};
@@ -54,7 +54,7 @@ pub(crate) struct Page {
 #[derive(Debug, Clone)]
 pub(crate) struct TableAnswer {
     /// The columns that are shown. The rows may have further ones behind them, for cursors.
-    pub(crate) columns: Vec<Column>,
+    pub(crate) columns: Columns,
     pub(crate) page: Option<Page>,
     pub(crate) meta: Meta,
     pub(crate) format: Format,
@@ -141,14 +141,45 @@ impl TableAnswer {
         Ok(())
     }
 
-    /// The whole answer at once, of rows that are in memory.
+    /// The whole answer at once, of rows that are in memory, with these columns.
     ///
     /// # Errors
     /// When the rows cannot be written.
-    pub(crate) fn whole(&self, rows: &RecordBatch) -> Result<Whole, Problem> {
-        let mut writing = Writing::begin(self, rows.schema_ref())?;
-        writing.write(rows)?;
+    pub(crate) fn whole(&self, rows: &HeldRows, read: &[String]) -> Result<Whole, Problem> {
+        let batch = rows.batch(read).map_err(|error| Problem::internal(&error))?;
+        let mut writing = Writing::begin(self, batch.schema_ref())?;
+        writing.write(&batch)?;
         writing.end(false)
+    }
+
+    /// The same of rows with all columns of their table, which were written when the table was taken
+    /// into memory. `None` if they were not, or another format is asked for.
+    ///
+    /// # Errors
+    /// When the place of the last row cannot be told.
+    pub(crate) fn whole_of_texts(&self, rows: &HeldRows) -> Result<Option<Whole>, Problem> {
+        let (Format::Json, Some(texts)) = (self.format, rows.texts()) else { return Ok(None) };
+        let shown = self.page.as_ref().map_or(rows.len(), |page| page.limit.min(rows.len()));
+        let texts: Vec<&[u8]> = texts.take(shown).collect();
+        let bytes = texts.iter().map(|text| text.len() + 1).sum();
+        let mut table = JsonTable::new(&self.columns, bytes);
+        table.write_texts(texts);
+        let mut last = None;
+        if shown < rows.len()
+            && let Some(order) = self.page.as_ref().and_then(|page| page.order.as_ref())
+        {
+            let values = order.iter().map(|column| rows.value(shown - 1, *column));
+            let values: Result<Vec<_>, _> = values.collect();
+            last = Some(values.map_err(|error| Problem::internal(&error))?);
+        }
+        let writing = Writing {
+            answer: self,
+            encoder: Encoder::Json(table),
+            written: shown,
+            last,
+            has_more: shown < rows.len(),
+        };
+        writing.end(false).map(Some)
     }
 
     fn meta_body(&self, cached: bool, truncated: bool) -> MetaBody<'_> {
@@ -192,7 +223,7 @@ struct Writing<'a> {
 impl<'a> Writing<'a> {
     fn begin(answer: &'a TableAnswer, schema: &SchemaRef) -> Result<Self, Problem> {
         let encoder = match answer.format.export() {
-            None => Encoder::Json(JsonTable::new(&answer.columns)),
+            None => Encoder::Json(JsonTable::new(&answer.columns, 16 << 10)),
             Some(export) => {
                 let shown: Vec<usize> = (0..answer.columns.len()).collect();
                 let schema = schema.project(&shown).map_err(|error| Problem::internal(&error))?;

@@ -54,16 +54,20 @@ impl Client {
         Self { server, agent: agent(), sandbox, _prepared: prepared }
     }
 
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.server.url)
+    }
+
     pub(crate) fn get(&self, path: &str) -> Reply {
         self.get_with(path, &[])
     }
 
     pub(crate) fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
-        fetch(&self.agent, &format!("{}{path}", self.server.url), headers)
+        fetch(&self.agent, &self.url(path), headers)
     }
 
     pub(crate) fn query(&self, body: &Value) -> Reply {
-        send(&self.agent, &format!("{}/api/v1/query", self.server.url), &[], body)
+        send(&self.agent, &self.url("/api/v1/query"), &[], body)
     }
 }
 
@@ -270,8 +274,7 @@ fn answers_are_kept_until_the_data_changes() {
 fn many_who_ask_at_once_cause_one_computation() {
     const CLIENTS: usize = 40;
     let client = Client::new();
-    let url =
-        format!("{}/api/v1/marts/mart_retention?limit=5000&order=-retention", client.server.url);
+    let url = client.url("/api/v1/marts/mart_retention?limit=5000&order=-retention");
     let barrier = Arc::new(Barrier::new(CLIENTS));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {

@@ -9,6 +9,7 @@
 
 mod held;
 mod reader;
+mod texts;
 
 use std::sync::Arc;
 
@@ -21,7 +22,9 @@ use crate::project::contract::ColumnType;
 use crate::stores::warehouse::TableDefinition;
 
 pub use datafusion::common::ScalarValue;
+pub use held::HeldRows;
 pub use reader::TableReader;
+pub use texts::{RowTexts, RowWriter};
 
 /// A condition on a row. Values are of the column's type ([`parse_literal`]).
 #[derive(Debug, Clone, PartialEq)]
@@ -70,8 +73,8 @@ pub struct OrderBy {
 /// What is read of a table.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reading {
-    /// The columns, in this order.
-    pub columns: Vec<String>,
+    /// The columns, in this order. They are the same for most readings of a table.
+    pub columns: Arc<[String]>,
     /// All of these hold for each row.
     pub conditions: Vec<Condition>,
     /// The order of the rows.
@@ -217,8 +220,9 @@ pub fn parse_literal(data_type: &DataType, text: &str) -> Result<ScalarValue, St
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Int64Array, RecordBatch, StringArray};
-    use arrow::datatypes::{Field, Schema};
+    use arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
+    use arrow::datatypes::{Field, Int64Type, Schema};
+    use arrow::error::ArrowError;
     use datafusion::datasource::{MemTable, provider_as_source};
     use datafusion::prelude::SessionContext;
     use proptest::prelude::*;
@@ -282,8 +286,29 @@ mod tests {
         // In parts, and in another order than that of the key.
         let (first, second) = rows.split_at(rows.len() / 2);
         let parts = [batch(second), batch(first)];
-        let table = HeldTable::new(&definition(), parts[0].schema_ref(), &parts).unwrap();
-        rows_of(&[table.read(&definition(), reading).unwrap()])
+        let mut table = HeldTable::new(&definition(), parts[0].schema_ref(), &parts).unwrap();
+        table.write_rows(write_ids, usize::MAX).unwrap();
+        let table = Arc::new(table);
+        let found = table.read(&definition(), reading).unwrap();
+        let batch = found.batch(&reading.columns).unwrap();
+        let ids: Vec<String> =
+            found.texts().unwrap().map(|text| String::from_utf8(text.to_vec()).unwrap()).collect();
+        let rows = rows_of(&[batch]);
+        assert_eq!(ids, rows.iter().map(|row| row.0.to_string()).collect::<Vec<_>>());
+        if let Some(last) = found.len().checked_sub(1) {
+            assert_eq!(found.value(last, 2).unwrap(), ScalarValue::Int64(rows[last].2));
+        }
+        rows
+    }
+
+    /// Each row as its identifier.
+    fn write_ids(rows: &RecordBatch, _: usize) -> Result<Option<RowTexts>, ArrowError> {
+        let mut texts = RowTexts::default();
+        for id in rows.column(0).as_primitive::<Int64Type>().values() {
+            texts.text().extend_from_slice(id.to_string().as_bytes());
+            texts.end_row();
+        }
+        Ok(Some(texts.finish()))
     }
 
     fn rows_of(batches: &[RecordBatch]) -> Vec<Row> {
@@ -315,8 +340,8 @@ mod tests {
         order.iter().map(value).collect()
     }
 
-    fn all_columns() -> Vec<String> {
-        ["id", "name", "figure"].map(str::to_owned).to_vec()
+    fn all_columns() -> Arc<[String]> {
+        ["id", "name", "figure"].map(str::to_owned).into()
     }
 
     #[test]

@@ -87,6 +87,11 @@ impl TableDefinition {
         Arc::new(Schema::new(fields))
     }
 
+    /// The names of all columns, in order.
+    pub fn column_names(&self) -> Arc<[String]> {
+        self.columns.iter().map(|column| column.name.clone()).collect()
+    }
+
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&TableColumn> {
         self.columns.iter().find(|column| column.name == name)

@@ -10,7 +10,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use arrow::array::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
@@ -18,7 +17,7 @@ use tokio::sync::Semaphore;
 use tracing::debug;
 
 use super::held::{HeldTable, value_bytes};
-use super::{Reading, logical_plan};
+use super::{HeldRows, Reading, RowWriter, logical_plan};
 use crate::catalog::Namespace;
 use crate::catalog::runtime::session_config;
 use crate::models::Model;
@@ -40,21 +39,22 @@ pub struct TableReader {
     engine: Engine,
     state: SessionState,
     held: Arc<HeldTables>,
+    write: RowWriter,
 }
 
 impl TableReader {
     /// A reader of the engine's warehouse, within the limits of its queries. So many bytes of
-    /// tables are held in memory.
+    /// tables are held in memory, with each row as `write` writes it.
     ///
     /// # Errors
     /// When no session can be made.
-    pub fn new(engine: &Engine, held: ByteSize) -> Result<Self, PipelineError> {
+    pub fn new(engine: &Engine, held: ByteSize, write: RowWriter) -> Result<Self, PipelineError> {
         let config = session_config(&engine.limits);
         let session = Namespace::default()
             .into_session(config, Arc::clone(&engine.runtime))
             .map_err(PipelineError::Setup)?;
         let held = Arc::new(HeldTables::new(held.as_usize()));
-        Ok(Self { engine: engine.clone(), state: session.state(), held })
+        Ok(Self { engine: engine.clone(), state: session.state(), held, write })
     }
 
     /// Starts to read a model's table from the warehouse.
@@ -82,7 +82,7 @@ impl TableReader {
         model: &Arc<Model>,
         version: u64,
         reading: &Reading,
-    ) -> Result<Option<RecordBatch>, QueryError> {
+    ) -> Result<Option<HeldRows>, QueryError> {
         if self.held.limit == 0 || reading.distinct {
             return Ok(None);
         }
@@ -92,7 +92,7 @@ impl TableReader {
         };
         let rows = table.read(&model.table, reading).map_err(failed)?;
         match self.engine.queries.max_rows {
-            Some(limit) if rows.num_rows() as u64 > limit => Err(QueryError::TooManyRows { limit }),
+            Some(limit) if rows.len() as u64 > limit => Err(QueryError::TooManyRows { limit }),
             _ => Ok(Some(rows)),
         }
     }
@@ -125,8 +125,7 @@ impl TableReader {
 
     /// All rows of a table, unless they are too large.
     async fn whole(&self, model: &Model) -> Result<Option<HeldTable>, QueryError> {
-        let columns = model.table.columns.iter().map(|column| column.name.clone());
-        let reading = Reading { columns: columns.collect(), ..Reading::default() };
+        let reading = Reading { columns: model.table.column_names(), ..Reading::default() };
         let mut stream = self.read(model, &reading).await?;
         let mut batches = Vec::new();
         let mut bytes = 0;
@@ -145,7 +144,19 @@ impl TableReader {
                 return Ok(None);
             }
         }
-        HeldTable::new(&model.table, stream.schema(), &batches).map(Some).map_err(failed)
+        let (table, schema) = (model.table.clone(), Arc::clone(stream.schema()));
+        let (write, largest) = (self.write, self.held.largest());
+        let make = move || {
+            let mut held = HeldTable::new(&table, &schema, &batches)?;
+            drop(batches);
+            held.write_rows(write, largest)?;
+            Ok(held)
+        };
+        // To sort and to write a large table takes longer than others may wait for their turn.
+        match tokio::task::spawn_blocking(make).await {
+            Ok(held) => held.map(Some).map_err(failed),
+            Err(error) => Err(failed(DataFusionError::External(Box::new(error)))),
+        }
     }
 }
 
@@ -227,7 +238,7 @@ impl HeldTables {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::Int64Array;
+    use arrow::array::{Int64Array, RecordBatch};
     use arrow::datatypes::{DataType, Field, Schema};
 
     use super::*;
