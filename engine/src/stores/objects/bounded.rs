@@ -1,4 +1,5 @@
-//! Stores of the `object_store` crate whose every call ends, and whose files last.
+//! Stores of the `object_store` crate whose every call ends, whose files last, and whose errors people
+//! can read.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use object_store::{
 };
 
 use super::local::{self, LocalUpload};
+use super::s3;
 
 /// Longest wait for one call to the local file system, or for the next part of an answer.
 const LOCAL_LIMIT: Duration = Duration::from_secs(60);
@@ -59,7 +61,7 @@ impl std::fmt::Display for BoundedStore {
 
 async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
     match tokio::time::timeout(limit, call).await {
-        Ok(result) => result,
+        Ok(result) => result.map_err(s3::readable),
         Err(_) => Err(timed_out(limit)),
     }
 }
@@ -76,7 +78,7 @@ fn bounded_stream<T: Send + 'static>(
     futures::stream::unfold(Some(stream), move |stream| async move {
         let mut stream = stream?;
         match tokio::time::timeout(limit, stream.next()).await {
-            Ok(Some(item)) => Some((item, Some(stream))),
+            Ok(Some(item)) => Some((item.map_err(s3::readable), Some(stream))),
             Ok(None) => None,
             Err(_) => Some((Err(timed_out(limit)), None)),
         }
