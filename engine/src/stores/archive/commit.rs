@@ -25,9 +25,9 @@ pub(super) const APPLICATION: &str = "questlake";
 /// Most attempts to commit while others commit in between.
 pub(super) const MAX_ATTEMPTS: usize = 32;
 
-/// Waits before an entry is written again whose name is refused though it is not there: another
-/// request is about to take it.
-const CONFLICT_WAITS: [Duration; 5] = [100, 200, 400, 800, 1600].map(Duration::from_millis);
+/// Waits, in milliseconds, before an entry is written again whose name is refused though it is not
+/// there: another request is about to take it.
+const CONFLICT_WAITS: [u64; 5] = [100, 200, 400, 800, 1600];
 
 /// What a commit does.
 pub(super) struct Change {
@@ -79,7 +79,7 @@ pub(super) async fn attempt(
         if let Some(outcome) = write(archive, log, version, &bytes, &token).await? {
             return Ok(outcome);
         }
-        tokio::time::sleep(wait).await;
+        tokio::time::sleep(Duration::from_millis(wait)).await;
     }
     let error = ArchiveError::Contended(CONFLICT_WAITS.len());
     Err(failed(archive, format!("commit version {version} of a table"), error))
