@@ -70,7 +70,8 @@ fn timed_out(limit: Duration) -> object_store::Error {
     object_store::Error::Generic { store: "store", source: Box::new(TimedOut(limit)) }
 }
 
-/// The stream with a bounded wait for each item; it ends with the first time-out.
+/// The stream with a bounded wait for each item; it ends with the first time-out. Readers of Delta's
+/// log ask once more behind its end.
 fn bounded_stream<T: Send + 'static>(
     limit: Duration,
     stream: BoxStream<'static, Result<T>>,
@@ -83,6 +84,7 @@ fn bounded_stream<T: Send + 'static>(
             Err(_) => Some((Err(timed_out(limit)), None)),
         }
     })
+    .fuse()
     .boxed()
 }
 
@@ -212,6 +214,20 @@ mod tests {
         assert_eq!(store.get(&entry).await.unwrap().bytes().await.unwrap(), "third");
         // Nothing is left of the temporary files.
         assert_eq!(std::fs::read_dir(folder.path().join("log")).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_stream_may_be_asked_again_behind_its_end() {
+        let items = futures::stream::iter([Ok(1)]).boxed();
+        let mut stream = bounded_stream(LOCAL_LIMIT, items);
+        assert_eq!(stream.next().await.unwrap().unwrap(), 1);
+        assert!(stream.next().await.is_none());
+        assert!(stream.next().await.is_none());
+        let mut silent =
+            bounded_stream(Duration::ZERO, futures::stream::pending::<Result<i32>>().boxed());
+        assert!(silent.next().await.unwrap().is_err());
+        assert!(silent.next().await.is_none());
+        assert!(silent.next().await.is_none());
     }
 
     #[tokio::test]
