@@ -64,7 +64,7 @@ bench: setup ## measure against other tools side by side; a table, and JSON besi
 torture: tools ## kill the pipeline at every failpoint, over and over, and check the accounts
 	QUESTLAKE_TORTURE=full $(CARGO) test --release $(CARGO_FLAGS) -p questlake --test torture -- --nocapture
 
-services: ## start PostgreSQL, Redis, Kafka, HDFS and MongoDB for the tests, on 127.0.0.1
+services: ## start PostgreSQL, Redis, Kafka, HDFS, MongoDB and S3 for the tests, on 127.0.0.1
 	@scripts/services.sh up
 
 services-down: ## stop them and remove their data; downloads are kept

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The real services that Questlake is tested with, on 127.0.0.1: PostgreSQL, Redis, Kafka, HDFS and
-# MongoDB. With a Docker engine they are containers (services/compose.yaml), else processes of this
+# The real services that Questlake is tested with, on 127.0.0.1: PostgreSQL, Redis, Kafka, HDFS, MongoDB
+# and S3. With a Docker engine they are containers (services/compose.yaml), else processes of this
 # machine: from Debian's packages, from Maven Central, and built from the Go module proxy.
 #
 #   services.sh up [SERVICE…]         starts what does not run; returns when all of it answers
@@ -13,8 +13,8 @@
 #
 # All but HDFS answer over TLS too, as `localhost`; Kafka asks for a name and a password there.
 #
-# Services: postgres redis kafka hdfs mongo. Units are these, and for hdfs: hdfs-namenode,
-# hdfs-datanode-1, hdfs-datanode-2, hdfs-datanode-3 (`hdfs` stands for all four).
+# Services: postgres redis kafka hdfs mongo s3. Units are these, and for hdfs: hdfs-namenode,
+# hdfs-datanode-1, hdfs-datanode-2, hdfs-datanode-3 (`hdfs` stands for all four); S3 over TLS is s3-tls.
 #
 #   QUESTLAKE_SERVICES_DIR=…          data, logs and pids; ~/.cache/questlake/services-run
 #   QUESTLAKE_SERVICES_PORTS=27000    base of the ports, for a second set beside the first
@@ -36,12 +36,16 @@ services="$(cd "$(dirname "$0")/services" && pwd)"
 . "$services/kafka.sh"
 # shellcheck source=scripts/services/hdfs.sh
 . "$services/hdfs.sh"
+# shellcheck source=scripts/services/go.sh
+. "$services/go.sh"
 # shellcheck source=scripts/services/mongo.sh
 . "$services/mongo.sh"
+# shellcheck source=scripts/services/s3.sh
+. "$services/s3.sh"
 # shellcheck source=scripts/services/docker.sh
 . "$services/docker.sh"
 
-all_services=(postgres redis kafka hdfs mongo)
+all_services=(postgres redis kafka hdfs mongo s3)
 
 # --- Arguments -----------------------------------------------------------------------------------
 

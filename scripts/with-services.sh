@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a command with PostgreSQL, Redis, Kafka, HDFS and MongoDB running, and with the variables by
+# Runs a command with PostgreSQL, Redis, Kafka, HDFS, MongoDB and S3 running, and with the variables by
 # which tests find them. Services that ran before go on running; else they are stopped at the end.
 #
 #   with-services.sh COMMAND [ARGUMENT…]

@@ -44,6 +44,8 @@ mod kafka_group;
 mod kills;
 #[path = "services/outages.rs"]
 mod outages;
+#[path = "services/s3.rs"]
+mod s3;
 #[path = "services/tls.rs"]
 mod tls;
 

@@ -249,6 +249,16 @@ impl Engine {
 
     /// What is wrong with the archive, if anything shows without reading it.
     async fn archive_fault(&self, archive: &ArchiveState) -> Option<String> {
+        if archive.tables.is_empty() {
+            // That nothing is there yet says nothing about whether it could be.
+            return self
+                .stores
+                .archive
+                .has_table("none")
+                .await
+                .err()
+                .map(|error| error.to_string());
+        }
         for event_type in archive.tables.keys() {
             match self.stores.archive.has_table(event_type).await {
                 Ok(true) => {}

@@ -20,6 +20,10 @@ mod ledger;
 mod mongo;
 #[path = "store_contracts/postgres.rs"]
 mod postgres;
+#[path = "store_contracts/s3.rs"]
+mod s3;
+#[path = "store_contracts/s3_faults.rs"]
+mod s3_faults;
 #[path = "store_contracts/warehouse.rs"]
 mod warehouse;
 

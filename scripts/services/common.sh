@@ -22,6 +22,8 @@ hdfs_http_port=$((port_base + 870))
 datanode_port=$((port_base + 810))         # each + the number of the DataNode
 datanode_ipc_port=$((port_base + 820))
 datanode_http_port=$((port_base + 830))
+s3_port=$((port_base + 900))
+s3_tls_port=$((port_base + 901))
 
 start_seconds=120
 stop_seconds=20
@@ -70,7 +72,7 @@ remove_run_folder() {
     rmdir "$run" 2>/dev/null || note "$run holds files that are not ours, and stays"
 }
 
-# The password of PostgreSQL, Redis, MongoDB and Kafka. Made anew by the first `up` after a `down`.
+# The password of PostgreSQL, Redis, MongoDB, Kafka and S3. Made anew by the first `up` after a `down`.
 password() {
     [ -s "$run/password" ] || fail "no services have been started; run: scripts/services.sh up"
     cat "$run/password"

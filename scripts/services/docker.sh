@@ -26,7 +26,8 @@ compose() {
         MONGO_PORT=$mongo_port KAFKA_PORT=$kafka_port KAFKA_TLS_PORT=$kafka_tls_port \
         HDFS_PORT=$hdfs_port HDFS_HTTP_PORT=$hdfs_http_port DATANODE_PORTS=$((datanode_port / 10)) \
         DATANODE_IPC_PORTS=$((datanode_ipc_port / 10)) \
-        DATANODE_HTTP_PORTS=$((datanode_http_port / 10)) \
+        DATANODE_HTTP_PORTS=$((datanode_http_port / 10)) S3_PORT=$s3_port S3_TLS_PORT=$s3_tls_port \
+        S3_BUCKET=$s3_bucket S3_REGION=$s3_region \
         docker compose --project-name "questlake-services-$port_base" \
         --file "$services/compose.yaml" "$@"
 }

@@ -21,62 +21,21 @@ has_mongod() { has mongod && has mongosh; }
 
 ferretdb_program() { echo "$cache/ferretdb-$ferretdb_version"; }
 
-# Go's own archive does not put it on the PATH.
-find_go() {
-    if ! has go && [ -x /usr/local/go/bin/go ]; then
-        PATH="$PATH:/usr/local/go/bin"
-    fi
-    has go
-}
-
-# Go 1.21 and later fetch the toolchain that a module asks for.
-at_least_go_1_21() { [ "$(printf '%s\n' 1.21 "$1" | sort --version-sort | head -n 1)" = 1.21 ]; }
-
 mongo_packages() {
-    local candidate=""
     if has_mongod || [ -x "$(ferretdb_program)" ]; then return 0; fi
-    if find_go && at_least_go_1_21 "$(go env GOVERSION | sed 's/^go//')"; then return 0; fi
-    if has apt-cache; then
-        candidate=$(apt-cache policy golang-go | sed -n 's/.*Candidate: [0-9]*:\([0-9.]*\).*/\1/p')
-    fi
-    if [ -n "$candidate" ] && at_least_go_1_21 "$candidate"; then
-        echo golang-go
-        return 0
-    fi
-    fail "MongoDB: install mongod and mongosh (https://www.mongodb.com/docs/manual/installation)," \
+    go_packages "MongoDB: install mongod and mongosh (https://www.mongodb.com/docs/manual/installation)," \
         "or Go 1.21 or later (https://go.dev/dl), from which FerretDB is built instead"
 }
 
 mongo_fetch() {
-    local program build log module
-    program=$(ferretdb_program)
-    if has_mongod || [ -x "$program" ]; then return 0; fi
-    find_go || fail "MongoDB: go is not on the PATH"
+    if has_mongod || [ -x "$(ferretdb_program)" ]; then return 0; fi
     note "building FerretDB $ferretdb_version with go, which takes two minutes the first time …"
-    log="$run/logs/mongo-fetch.log"
-    build="$cache/ferretdb-build"
-    rm -rf "$build"
-    # Settings of whoever starts this must not change what is built.
-    export GOFLAGS='' GOWORK=off
-    if ! module=$(cd "$cache" && go mod download -json "github.com/FerretDB/FerretDB@$ferretdb_version" 2>"$log"); then
-        cat "$log" >&2
-        printf '%s\n' "$module" >&2
-        fail "FerretDB could not be fetched from the Go module proxy; what go said is above"
-    fi
-    [[ "$module" == *"\"Sum\": \"$ferretdb_sum\""* ]] ||
-        fail "FerretDB $ferretdb_version is not what it was: its checksum is not $ferretdb_sum"
-    cp -R "$(sed -n 's/.*"Dir": "\(.*\)".*/\1/p' <<<"$module")" "$build"
-    chmod -R u+w "$build"
-    # The one file that a release has and the module has not.
-    echo "$ferretdb_version" >"$build/build/version/version.txt"
-    if ! (cd "$build" && go build -mod=readonly -trimpath -buildvcs=false \
-        -o "$program.part" ./cmd/ferretdb) >>"$log" 2>&1; then
-        tail -n 30 "$log" >&2
-        fail "FerretDB could not be built; the end of what go said is above"
-    fi
-    mv "$program.part" "$program"
-    rm -rf "$build"
+    build_with_go mongo github.com/FerretDB/FerretDB "$ferretdb_version" "$ferretdb_sum" \
+        ./cmd/ferretdb "$(ferretdb_program)" ferretdb_name_version
 }
+
+# The one file that a release has and the module has not.
+ferretdb_name_version() { echo "$ferretdb_version" >"$1/build/version/version.txt"; }
 
 mongo_start() {
     mkdir -p "$run/data/mongo"

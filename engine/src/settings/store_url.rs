@@ -61,6 +61,13 @@ impl StoreUrl {
         HdfsUrl::parse(location).map(Self::Hdfs)
     }
 
+    /// A folder of a bucket, from the whole URL; the error says what is wrong with it.
+    pub fn s3(text: &str) -> Result<Self, String> {
+        let location = text.strip_prefix("s3://");
+        let location = location.ok_or_else(|| "it does not begin with `s3://`".to_string())?;
+        S3Url::parse(location).map(Self::S3)
+    }
+
     /// Reads a URL whose scheme is one of `schemes`; a relative path starts at `data`.
     pub(super) fn parse(text: &str, schemes: &[&str], data: &Path) -> Result<Self, StoreUrlError> {
         let malformed = |reason: String| Err(StoreUrlError::Malformed(reason));
@@ -89,7 +96,7 @@ impl StoreUrl {
                 };
             }
             "hdfs" => return Self::hdfs(text).map_err(StoreUrlError::Malformed),
-            "s3" => return S3Url::parse(location).map(Self::S3).map_err(StoreUrlError::Malformed),
+            "s3" => return Self::s3(text).map_err(StoreUrlError::Malformed),
             _ => {}
         }
         if location.contains(['?', '#']) {
@@ -170,13 +177,16 @@ fn mask_words(text: &str) -> String {
     words.join(" ")
 }
 
-/// Masks the value of a `name=value` option whose name speaks of a secret.
+/// Masks the value of a `name=value` option whose name speaks of a secret, or whose value is the
+/// address of a server with a login, as a proxy may have one.
 fn mask_option(option: &str) -> String {
-    let Some((name, _)) = option.split_once('=') else {
+    let Some((name, value)) = option.split_once('=') else {
         return option.to_string();
     };
-    let lower = name.to_lowercase();
-    if SECRET_OPTIONS.iter().any(|secret| lower.contains(secret)) {
+    let (name_below, value_below) = (name.to_lowercase(), value.to_lowercase());
+    let contains = |parts: [&str; 2]| parts.iter().any(|part| value_below.contains(part));
+    let has_login = contains(["://", "%3a%2f%2f"]) && contains(["@", "%40"]);
+    if has_login || SECRET_OPTIONS.iter().any(|secret| name_below.contains(secret)) {
         return format!("{name}={MASK}");
     }
     option.to_string()
@@ -247,6 +257,9 @@ mod tests {
             ("mongodb://u:p@h1:1,h2:2/db?w=1", "mongodb://u:***@h1:1,h2:2/db?w=1"),
             ("postgres://h/db?user=u&Password=p", "postgres://h/db?user=u&Password=***"),
             ("s3://b/p?secret_access_key=k&region=r", "s3://b/p?secret_access_key=***&region=r"),
+            ("s3://b/p?endpoint=https://h:9&region=r", "s3://b/p?endpoint=https://h:9&region=r"),
+            ("s3://b/p?proxy_url=http://me:k@h:9&region=r", "s3://b/p?proxy_url=***&region=r"),
+            ("s3://b/p?proxy_url=http%3A%2F%2Fme:k%40h", "s3://b/p?proxy_url=***"),
             ("postgres://user@host/db", "postgres://user@host/db"),
             ("hdfs://host:9000/a@b", "hdfs://host:9000/a@b"),
             ("file:///a:b@c", "file:///a:b@c"),

@@ -45,12 +45,10 @@ pub(super) struct ObjectFolder {
 /// Opens the folder at this URL. It need not exist; no server is asked yet. `name` is what messages
 /// call it, and `spool` a local folder for what cannot be sent at once.
 pub(super) fn open(name: &str, url: &StoreUrl, spool: &LocalPath) -> StoreResult<ObjectFolder> {
-    let unusable = |error: object_store::Error| {
+    let unusable = |error: Box<dyn std::error::Error + Send + Sync>| {
         StoreError::new(name, "open the store", StoreErrorKind::Incompatible, error)
     };
-    let misfit = |reason: String| {
-        StoreError::new(name, "open the store", StoreErrorKind::Incompatible, reason)
-    };
+    let misfit = |reason: String| unusable(reason.into());
     let location = |text: String| {
         Url::parse(&text).map_err(|error| misfit(format!("{text} is not a URL: {error}")))
     };
@@ -77,8 +75,9 @@ pub(super) fn open(name: &str, url: &StoreUrl, spool: &LocalPath) -> StoreResult
                 "" => format!("s3://{}/", bucket.bucket()),
                 path => format!("s3://{}/{path}/", bucket.bucket()),
             };
+            let store = s3::open(bucket).map_err(|error| unusable(error.into()))?;
             Ok(ObjectFolder {
-                store: Arc::new(BoundedStore::remote(s3::open(bucket).map_err(unusable)?)),
+                store: Arc::new(BoundedStore::remote(store)),
                 root,
                 url: location(folder)?,
             })

@@ -11,6 +11,8 @@ use arrow::util::pretty::pretty_format_batches;
 use datafusion::physical_plan::displayable;
 use datafusion::prelude::SessionContext;
 use object_store::ObjectStoreExt;
+use object_store::buffered::BufWriter;
+use tokio::io::AsyncWriteExt;
 
 use super::testing::{DAY, all_rows, by_event, contract, rows, session, stream};
 use super::{Archive, ArchiveTable, DayDigests, digest_rows};
@@ -238,6 +240,20 @@ pub(super) async fn large_days_are_cut_into_files(mut archive: Archive) {
     assert_eq!(digests, digest(&[&all]));
     assert_eq!(table.files(None).unwrap().len(), 3);
     assert_eq!(all_rows(&archive, &table, &contract.schema).await.num_rows(), 1000);
+}
+
+/// Larger than what is sent in one request.
+pub(super) async fn a_large_file_appears_as_a_whole(archive: Archive) {
+    let file = archive.root.clone().join("large");
+    let bytes: Vec<u8> = (0..25_u32 << 20).map(|index| (index % 251) as u8).collect();
+    let (first, second) = bytes.split_at(15 << 20);
+    let mut writer = BufWriter::new(Arc::clone(&archive.store), file.clone());
+    writer.write_all(first).await.unwrap();
+    assert!(archive.store.head(&file).await.is_err(), "it must not be seen before it is whole");
+    writer.write_all(second).await.unwrap();
+    writer.shutdown().await.unwrap();
+    let read = archive.store.get(&file).await.unwrap().bytes().await.unwrap();
+    assert!(read == bytes);
 }
 
 pub(super) async fn vacuum_removes_what_nobody_needs(archive: Archive) {

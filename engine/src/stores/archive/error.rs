@@ -86,7 +86,11 @@ fn classify(error: &(dyn Error + 'static)) -> (StoreErrorKind, Option<&'static s
             return (kind, advice.or((kind == StoreErrorKind::Corrupt).then_some(RESTORE)));
         }
         if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return classify_io(error.kind());
+            // What a writer makes of a store's error has lost what it means.
+            let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<ObjectStoreError>());
+            let Some(inner) = inner else { return classify_io(error.kind()) };
+            cause = Some(inner);
+            continue;
         }
         if let Some(DataFusionError::ResourcesExhausted(_)) = error.downcast_ref() {
             return (StoreErrorKind::Unavailable, Some("raise engine.memory_limit"));
@@ -146,6 +150,10 @@ mod tests {
         let store = ObjectStoreError::Generic { store: "local", source: Box::new(full) };
         let parquet = ParquetError::External(Box::new(store));
         assert_eq!(failed("archive", "write", parquet).kind, StoreErrorKind::Full);
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let store = ObjectStoreError::Generic { store: "local", source: Box::new(full) };
+        let written = ParquetError::External(Box::new(std::io::Error::from(store)));
+        assert_eq!(failed("archive", "write", written).kind, StoreErrorKind::Full);
         let cut = ParquetError::EOF("cut off".to_owned());
         assert_eq!(failed("archive", "read", cut).kind, StoreErrorKind::Corrupt);
         let silent = ObjectStoreError::Generic { store: "archive", source: "no answer".into() };

@@ -50,6 +50,23 @@ pub(super) fn hdfs_archive() -> (tempfile::TempDir, Archive) {
     (folder, archive)
 }
 
+/// An archive in a folder of its own in a bucket.
+pub(super) fn s3_archive() -> (tempfile::TempDir, Archive) {
+    let variable = "QUESTLAKE_TEST_S3_URL";
+    let missing = |_| {
+        format!(
+            "{variable} is not set: run `make services`, then take the variables of \
+             `scripts/services.sh env`"
+        )
+    };
+    let bucket = std::env::var(variable).map_err(missing).unwrap();
+    let (bucket, options) = bucket.split_once('?').unwrap();
+    let url = format!("{bucket}/{}/archive?{options}", uuid::Uuid::new_v4());
+    let folder = tempfile::tempdir().unwrap();
+    let archive = Archive::open(&StoreUrl::s3(&url).unwrap(), folder.path()).unwrap();
+    (folder, archive)
+}
+
 /// A contract with the columns `price` and, if asked for, `level`.
 pub(super) fn contract(event_type: &str, with_level: bool) -> EventContract {
     let column = |name: &str, column_type: ColumnType, nullable: bool| ContractColumn {

@@ -59,10 +59,17 @@ impl ObjectLanding {
     async fn put(&self, location: &Path, content: &PutPayload) -> Result<(), Error> {
         match self.store().put_opts(location, content.clone(), PutMode::Create.into()).await {
             Ok(_) => Ok(()),
-            Err(error @ Error::AlreadyExists { .. }) => {
-                // It may be ours, if the answer to an earlier request was lost.
-                if self.holds(location, content).await? { Ok(()) } else { Err(error) }
-            }
+            Err(error @ Error::AlreadyExists { .. }) => match self.holds(location, content).await {
+                // It is ours, if the answer to an earlier request was lost.
+                Ok(true) => Ok(()),
+                Ok(false) => Err(error),
+                // A bucket says so too of a name that another request is about to take. That one may
+                // be ours as well, and may still fail.
+                Err(Error::NotFound { .. }) => {
+                    Err(Error::Generic { store: "landing", source: error.into() })
+                }
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         }
     }
@@ -156,10 +163,11 @@ impl Landing for ObjectLanding {
     }
 
     async fn remove(&self, name: &str) -> StoreResult<()> {
-        match self.store().delete(&self.location(name)).await {
-            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(self.failed(format!("remove segment {name}"), error)),
-        }
+        let Err(error) = self.store().delete(&self.location(name)).await else { return Ok(()) };
+        let is_missing = matches!(error, Error::NotFound { .. });
+        let error = self.failed(format!("remove segment {name}"), error);
+        // A bucket that is not there is told by the same error.
+        if is_missing && error.kind == StoreErrorKind::Corrupt { Ok(()) } else { Err(error) }
     }
 
     async fn remove_unfinished(&self, age: Duration) -> StoreResult<u64> {

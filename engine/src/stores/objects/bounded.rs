@@ -1,4 +1,5 @@
-//! Stores of the `object_store` crate whose every call ends, and whose files last.
+//! Stores of the `object_store` crate whose every call ends, whose files last, and whose errors people
+//! can read.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use object_store::{
 };
 
 use super::local::{self, LocalUpload};
+use super::s3;
 
 /// Longest wait for one call to the local file system, or for the next part of an answer.
 const LOCAL_LIMIT: Duration = Duration::from_secs(60);
@@ -59,7 +61,7 @@ impl std::fmt::Display for BoundedStore {
 
 async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
     match tokio::time::timeout(limit, call).await {
-        Ok(result) => result,
+        Ok(result) => result.map_err(s3::readable),
         Err(_) => Err(timed_out(limit)),
     }
 }
@@ -68,7 +70,8 @@ fn timed_out(limit: Duration) -> object_store::Error {
     object_store::Error::Generic { store: "store", source: Box::new(TimedOut(limit)) }
 }
 
-/// The stream with a bounded wait for each item; it ends with the first time-out.
+/// The stream with a bounded wait for each item; it ends with the first time-out. Readers of Delta's
+/// log ask once more behind its end.
 fn bounded_stream<T: Send + 'static>(
     limit: Duration,
     stream: BoxStream<'static, Result<T>>,
@@ -76,11 +79,12 @@ fn bounded_stream<T: Send + 'static>(
     futures::stream::unfold(Some(stream), move |stream| async move {
         let mut stream = stream?;
         match tokio::time::timeout(limit, stream.next()).await {
-            Ok(Some(item)) => Some((item, Some(stream))),
+            Ok(Some(item)) => Some((item.map_err(s3::readable), Some(stream))),
             Ok(None) => None,
             Err(_) => Some((Err(timed_out(limit)), None)),
         }
     })
+    .fuse()
     .boxed()
 }
 
@@ -210,6 +214,20 @@ mod tests {
         assert_eq!(store.get(&entry).await.unwrap().bytes().await.unwrap(), "third");
         // Nothing is left of the temporary files.
         assert_eq!(std::fs::read_dir(folder.path().join("log")).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_stream_may_be_asked_again_behind_its_end() {
+        let items = futures::stream::iter([Ok(1)]).boxed();
+        let mut stream = bounded_stream(LOCAL_LIMIT, items);
+        assert_eq!(stream.next().await.unwrap().unwrap(), 1);
+        assert!(stream.next().await.is_none());
+        assert!(stream.next().await.is_none());
+        let mut silent =
+            bounded_stream(Duration::ZERO, futures::stream::pending::<Result<i32>>().boxed());
+        assert!(silent.next().await.unwrap().is_err());
+        assert!(silent.next().await.is_none());
+        assert!(silent.next().await.is_none());
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use std::error::Error;
 use object_store::Error as ObjectStoreError;
 
 use super::hdfs::HdfsFailure;
+use super::s3;
 use crate::stores::error::{StoreError, StoreErrorKind};
 
 /// A kind of error, and what a person can do.
@@ -18,7 +19,11 @@ pub(in crate::stores) fn meaning_of(error: &(dyn Error + 'static)) -> Option<Mea
     if let Some(failure) = error.downcast_ref::<HdfsFailure>() {
         return Some(failure.meaning());
     }
-    let meaning = match error.downcast_ref::<ObjectStoreError>()? {
+    let error = error.downcast_ref::<ObjectStoreError>()?;
+    if let Some(meaning) = s3::meaning_of(error) {
+        return Some(meaning);
+    }
+    let meaning = match error {
         ObjectStoreError::NotFound { .. } => (StoreErrorKind::Corrupt, None),
         ObjectStoreError::PermissionDenied { .. } | ObjectStoreError::Unauthenticated { .. } => {
             (StoreErrorKind::Unavailable, Some(FORBIDDEN))
