@@ -13,8 +13,9 @@ export QUESTLAKE_SERVICES_DIR="$run" QUESTLAKE_SERVICES_PORTS=28000
 "${CARGO:-cargo}" build --release ${CARGO_FLAGS:-} -p questlake
 data=$(mktemp -d)
 trap '"$scripts/services.sh" down >&2; rm -rf "$data"' EXIT
-"$scripts/services.sh" up
-addresses=$("$scripts/services.sh" env)
+# One NameNode is enough for a demo.
+"$scripts/services.sh" up postgres redis kafka hdfs mongo
+addresses=$("$scripts/services.sh" env postgres redis kafka hdfs mongo)
 eval "$addresses"
 export QUESTLAKE_STORES_HOT="$QUESTLAKE_TEST_MONGODB_URL"
 export QUESTLAKE_STORES_WAREHOUSE="$QUESTLAKE_TEST_POSTGRES_URL"
