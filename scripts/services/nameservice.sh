@@ -35,27 +35,31 @@ nameservice_address() {
 nameservice_write_conf() {
     local folder="$run/conf/nameservice"
     mkdir -p "$folder"
-    hadoop_file fs.defaultFS=hdfs://questlake >"$folder/core-site.xml"
-    hadoop_file \
+    hadoop_file "$folder/core-site.xml" fs.defaultFS=hdfs://questlake
+    hadoop_file "$folder/hdfs-site.xml" \
         dfs.nameservices=questlake \
         dfs.ha.namenodes.questlake='nn1, nn2' \
         dfs.namenode.rpc-address.questlake.nn1="$(nameservice_address nameservice-namenode-1)" \
         dfs.namenode.rpc-address.questlake.nn2="$(nameservice_address nameservice-namenode-2)" \
         dfs.namenode.http-address.questlake.nn1="127.0.0.1:$((nameservice_http_port + 1))" \
         dfs.namenode.http-address.questlake.nn2="127.0.0.1:$((nameservice_http_port + 2))" \
-        dfs.client.failover.proxy.provider.questlake=org.apache.hadoop.hdfs.server.namenode.ha.ConfiguredFailoverProxyProvider \
-        >"$folder/hdfs-site.xml"
+        dfs.client.failover.proxy.provider.questlake=org.apache.hadoop.hdfs.server.namenode.ha.ConfiguredFailoverProxyProvider
 }
 
-# A configuration file of Hadoop: hadoop_file NAME=VALUE…
+# Writes a configuration file of Hadoop: hadoop_file PATH NAME=VALUE…  It appears whole, since a
+# NameNode may be started while clients read it.
 hadoop_file() {
-    local setting
-    printf '<?xml version="1.0" encoding="UTF-8"?>\n<configuration>\n'
-    for setting in "$@"; do
-        printf '  <property><name>%s</name><value>%s</value></property>\n' \
-            "${setting%%=*}" "${setting#*=}"
-    done
-    printf '</configuration>\n'
+    local path=$1 setting
+    shift
+    {
+        printf '<?xml version="1.0" encoding="UTF-8"?>\n<configuration>\n'
+        for setting in "$@"; do
+            printf '  <property><name>%s</name><value>%s</value></property>\n' \
+                "${setting%%=*}" "${setting#*=}"
+        done
+        printf '</configuration>\n'
+    } >"$path.new"
+    mv "$path.new" "$path"
 }
 
 # The standby never asks the active one for anything, so that neither waits for the other when that
