@@ -254,8 +254,9 @@ async fn where_none_is_active_every_call_ends_and_says_so() {
     let known = open(&new_folder());
     works_soon(&known).await;
     pair.pause(FIRST);
-    for store in [&known, &open(&new_folder())] {
-        let text = read_in_vain(store).await;
+    let fresh = open(&new_folder());
+    let (of_known, of_fresh) = tokio::join!(read_in_vain(&known), read_in_vain(&fresh));
+    for text in [of_known, of_fresh] {
         assert!(text.contains("): standby"), "{text}");
         assert!(text.contains("): no answer within"), "{text}");
     }
