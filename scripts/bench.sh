@@ -76,6 +76,8 @@ with_services=()
 case " ${BENCH_ROWS:-kafka} " in
     *" kafka "* | *" postgres "*)
         with_services=(scripts/with-services.sh)
+        # None of HDFS, whose settings PySpark would take for its own.
+        export WITH_SERVICES="postgres redis kafka mongo"
         driver_version=42.7.7
         export BENCH_JDBC_DRIVER="$cache_home/bench-jdbc/postgresql-$driver_version.jar"
         if [ ! -e "$BENCH_JDBC_DRIVER" ]; then

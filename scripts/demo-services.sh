@@ -13,6 +13,7 @@ export QUESTLAKE_SERVICES_DIR="$run" QUESTLAKE_SERVICES_PORTS=28000
 "${CARGO:-cargo}" build --release ${CARGO_FLAGS:-} -p questlake
 data=$(mktemp -d)
 trap '"$scripts/services.sh" down >&2; rm -rf "$data"' EXIT
+# One NameNode is enough for a demo, and no bucket is needed.
 read -ra services <<<"postgres redis kafka hdfs mongo"
 "$scripts/services.sh" up "${services[@]}"
 addresses=$("$scripts/services.sh" env "${services[@]}")

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The real services that Questlake is tested with, on 127.0.0.1: PostgreSQL, Redis, Kafka, HDFS, MongoDB
-# and S3. With a Docker engine they are containers (services/compose.yaml), else processes of this
-# machine: from Debian's packages, from Maven Central, and built from the Go module proxy.
+# The real services that Questlake is tested with, on 127.0.0.1: PostgreSQL, Redis, Kafka, HDFS (a
+# NameNode alone, and a pair of them as a name service), MongoDB and S3. With a Docker engine they are
+# containers (services/compose.yaml), all but the pair; else processes of this machine: from Debian's
+# packages, from Maven Central, and built from the Go module proxy.
 #
 #   services.sh up [SERVICE…]         starts what does not run; returns when all of it answers
 #   services.sh down [SERVICE…]       stops it and removes its data and logs
@@ -10,11 +11,13 @@
 #   services.sh start | stop | restart UNIT…    data stays
 #   services.sh kill UNIT…            SIGKILL: a crash
 #   services.sh pause | resume UNIT…  SIGSTOP and SIGCONT: a machine that hangs
+#   services.sh activate UNIT         makes this NameNode of the pair the active one
 #
 # All but HDFS answer over TLS too, as `localhost`; Kafka asks for a name and a password there.
 #
-# Services: postgres redis kafka hdfs mongo s3. Units are these, and for hdfs: hdfs-namenode,
-# hdfs-datanode-1, hdfs-datanode-2, hdfs-datanode-3 (`hdfs` stands for all four); S3 over TLS is s3-tls.
+# Services: postgres redis kafka hdfs nameservice mongo s3. Units are these, and for hdfs: hdfs-namenode,
+# hdfs-datanode-1, hdfs-datanode-2, hdfs-datanode-3 (`hdfs` stands for all four); for nameservice:
+# nameservice-namenode-1, nameservice-namenode-2, nameservice-datanode; S3 over TLS is s3-tls.
 #
 #   QUESTLAKE_SERVICES_DIR=…          data, logs and pids; ~/.cache/questlake/services-run
 #   QUESTLAKE_SERVICES_PORTS=27000    base of the ports, for a second set beside the first
@@ -36,6 +39,8 @@ services="$(cd "$(dirname "$0")/services" && pwd)"
 . "$services/kafka.sh"
 # shellcheck source=scripts/services/hdfs.sh
 . "$services/hdfs.sh"
+# shellcheck source=scripts/services/nameservice.sh
+. "$services/nameservice.sh"
 # shellcheck source=scripts/services/go.sh
 . "$services/go.sh"
 # shellcheck source=scripts/services/mongo.sh
@@ -45,7 +50,7 @@ services="$(cd "$(dirname "$0")/services" && pwd)"
 # shellcheck source=scripts/services/docker.sh
 . "$services/docker.sh"
 
-all_services=(postgres redis kafka hdfs mongo s3)
+all_services=(postgres redis kafka hdfs nameservice mongo s3)
 
 # --- Arguments -----------------------------------------------------------------------------------
 
@@ -87,13 +92,23 @@ wanted_units() {
 
 # --- Commands ------------------------------------------------------------------------------------
 
-ready_line() { printf '%-16s %-8s %-16s (%s s)\n' "$1" ready "$2" "$3"; }
+ready_line() { printf '%-22s %-8s %-16s (%s s)\n' "$1" ready "$2" "$3"; }
+
+# What a service does once a unit answers.
+tell_started() {
+    if declare -F "${1%%-*}_started" >/dev/null; then
+        "${1%%-*}_started" "$1"
+    fi
+}
 
 # Waits for a service's units, each by the function given, and for what only they can do together.
 await_service() {
     local service=$1 await=$2 unit begin=$SECONDS
     for unit in $("${service}_units"); do
         "$await" "$unit"
+    done
+    for unit in $("${service}_units"); do
+        tell_started "$unit"
     done
     if declare -F "${service}_ready_as_a_whole" >/dev/null; then
         until "${service}_ready_as_a_whole"; do
@@ -152,10 +167,6 @@ command_down() {
         rm -rf "$run/conf/$service" "$run/conf/$service".*
         rm -f "$run/logs/$service.log" "$run/logs/$service"-*.log
     done
-    # With the last service goes the rest.
-    if [ -z "$(ls -A "$run/pids")" ]; then
-        remove_run_folder
-    fi
 }
 
 # Memory of a unit's processes together, in MiB.
@@ -174,7 +185,7 @@ command_status() {
     for service in "$@"; do
         for unit in $("${service}_units"); do
             if ! pid=$(pid_of "$unit"); then
-                printf '%-16s %-8s %s\n' "$unit" stopped "$("${service}_address" "$unit")"
+                printf '%-22s %-8s %s\n' "$unit" stopped "$("${service}_address" "$unit")"
                 status=1
                 continue
             fi
@@ -186,7 +197,7 @@ command_status() {
                 state=silent
             fi
             [ "$state" = ready ] || status=1
-            printf '%-16s %-8s %-16s pid %-7s %4s MiB\n' "$unit" "$state" \
+            printf '%-22s %-8s %-16s pid %-7s %4s MiB\n' "$unit" "$state" \
                 "$("${service}_address" "$unit")" "$pid" "$(memory_of "$pid")"
         done
     done
@@ -200,6 +211,7 @@ command_start() {
         begin=$(uptime_seconds)
         start_unit "$unit"
         await_unit "$unit"
+        tell_started "$unit"
         ready_line "$unit" "$("${unit%%-*}_address" "$unit")" "$(seconds_since "$begin")"
     done
 }
@@ -235,6 +247,22 @@ signal_units() {
 command_pause() { signal_units STOP "$@"; }
 command_resume() { signal_units CONT "$@"; }
 
+command_activate() {
+    local unit
+    for unit in "$@"; do
+        declare -F "${unit%%-*}_activate" >/dev/null || fail "$unit is no unit of a pair"
+        "${unit%%-*}_activate" "$unit"
+    done
+}
+
+# With the last service goes the rest.
+tidy_up() {
+    if [ -z "$(ls -A "$run/pids")" ] &&
+        { ! uses_docker || [ -z "$(compose ps --all --quiet)" ]; }; then
+        remove_run_folder
+    fi
+}
+
 # --- Main ----------------------------------------------------------------------------------------
 
 [ $# -gt 0 ] || usage
@@ -245,7 +273,7 @@ case "$command" in
     up | down | status | env)
         names=$(wanted_services "$@")
         ;;
-    start | stop | restart | kill | pause | resume)
+    start | stop | restart | kill | pause | resume | activate)
         [ $# -gt 0 ] || usage
         names=$(wanted_units "$@")
         ;;
@@ -279,8 +307,29 @@ if [ "$command" != status ]; then
     make_run_folder
 fi
 
-if uses_docker; then
-    "docker_$command" "${names[@]}"
-else
-    "command_$command" "${names[@]}"
+containers=() processes=()
+for name in "${names[@]}"; do
+    if uses_docker && has_container "$name"; then
+        containers+=("$name")
+    else
+        processes+=("$name")
+    fi
+done
+
+# All of it is shown, whatever of it is not ready.
+if [ "$command" = status ]; then
+    status=0
+    [ "${#containers[@]}" = 0 ] || docker_status "${containers[@]}" || status=1
+    [ "${#processes[@]}" = 0 ] || command_status "${processes[@]}" || status=1
+    exit "$status"
+fi
+
+if [ "${#containers[@]}" != 0 ]; then
+    "docker_$command" "${containers[@]}"
+fi
+if [ "${#processes[@]}" != 0 ]; then
+    "command_$command" "${processes[@]}"
+fi
+if [ "$command" = down ]; then
+    tidy_up
 fi

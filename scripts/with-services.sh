@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command with PostgreSQL, Redis, Kafka, HDFS, MongoDB and S3 running, and with the variables by
-# which tests find them. Services that ran before go on running; else they are stopped at the end.
+# which tests and Hadoop's clients find them. Services that ran before go on running; else they are
+# stopped at the end.
 #
 #   with-services.sh COMMAND [ARGUMENT…]
 #

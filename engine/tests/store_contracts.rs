@@ -18,6 +18,8 @@ mod landing;
 mod ledger;
 #[path = "store_contracts/mongo.rs"]
 mod mongo;
+#[path = "store_contracts/name_service.rs"]
+mod name_service;
 #[path = "store_contracts/postgres.rs"]
 mod postgres;
 #[path = "store_contracts/s3.rs"]

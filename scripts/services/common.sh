@@ -22,6 +22,9 @@ hdfs_http_port=$((port_base + 870))
 datanode_port=$((port_base + 810))         # each + the number of the DataNode
 datanode_ipc_port=$((port_base + 820))
 datanode_http_port=$((port_base + 830))
+nameservice_port=$((port_base + 840))      # each + the number of the NameNode
+nameservice_http_port=$((port_base + 850))
+nameservice_datanode_port=$((port_base + 860)) # and the two behind it
 s3_port=$((port_base + 900))
 s3_tls_port=$((port_base + 901))
 

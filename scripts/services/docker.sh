@@ -1,5 +1,10 @@
 # shellcheck shell=bash
 # The same services as containers, where a Docker engine answers: same ports, names and password.
+# The pair of NameNodes has none: which of them is active is decided by programs of Hadoop that speak to
+# both, so it is made of processes there too, and wants Java and Maven on this machine.
+
+# Whether a service, or the service of a unit, is a container.
+has_container() { [ "${1%%-*}" != nameservice ]; }
 
 # Decided once by `up` for all that follows.
 uses_docker() {
@@ -77,7 +82,6 @@ docker_down() {
     compose rm --stop --force --volumes "${units[@]}" >&2
     if [ -z "$(compose ps --all --quiet)" ]; then
         compose down --volumes --remove-orphans >&2
-        remove_run_folder
     fi
 }
 
@@ -90,7 +94,7 @@ docker_status() {
             if docker_ready "$unit"; then state=ready; else state=silent; fi
         fi
         [ "$state" = ready ] || status=1
-        printf '%-16s %-8s %s\n' "$unit" "${state:-stopped}" "$("${unit%%-*}_address" "$unit")"
+        printf '%-22s %-8s %s\n' "$unit" "${state:-stopped}" "$("${unit%%-*}_address" "$unit")"
     done
     return "$status"
 }
@@ -115,3 +119,4 @@ docker_restart() {
 docker_kill() { compose kill --signal KILL "$@" >&2; }
 docker_pause() { compose pause "$@" >&2; }
 docker_resume() { compose unpause "$@" >&2; }
+docker_activate() { command_activate "$@"; }

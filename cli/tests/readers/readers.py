@@ -186,7 +186,8 @@ def duckdb_delta() -> Iterator[Read]:
 def pyspark_parquet() -> Iterator[Read]:
     from pyspark.sql import SparkSession
 
-    # Nothing but this machine, and nothing left behind.
+    # Nothing but this machine, and nothing left behind: no cluster's file system, either.
+    os.environ.pop("HADOOP_CONF_DIR", None)
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     with tempfile.TemporaryDirectory() as scratch:
         session = (

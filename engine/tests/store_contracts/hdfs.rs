@@ -10,7 +10,11 @@ use questlake_engine::stores::landing::objects::ObjectLanding;
 use super::landing;
 
 pub(crate) fn cluster() -> String {
-    let variable = "QUESTLAKE_TEST_HDFS_URL";
+    address("QUESTLAKE_TEST_HDFS_URL")
+}
+
+/// The value of a variable that the services are found by.
+pub(crate) fn address(variable: &str) -> String {
     let missing = |_| {
         format!(
             "{variable} is not set: run `make services`, then take the variables of \
@@ -32,16 +36,18 @@ pub(crate) fn open_at(cluster: &str, folder: &str) -> ObjectLanding {
     ObjectLanding::open(&url, Path::new("/nowhere")).unwrap()
 }
 
-fn open(folder: &str) -> ObjectLanding {
-    open_at(&cluster(), folder)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn landing_store() {
+/// What every landing store does, on this cluster.
+pub(crate) async fn suite(cluster: &str) {
+    let open = |folder: &str| open_at(cluster, folder);
     landing::suite(&open(&new_folder())).await;
     landing::large_files(&open(&new_folder())).await;
     let folder = new_folder();
     landing::writers_of_one_name(&open(&folder), &open(&folder)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn landing_store() {
+    suite(&cluster()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +58,7 @@ async fn unfinished_files() {
     let begun = format!("{folder}/2026-01-01/.begun.tmp");
     let mut writer = client.create(&begun, WriteOptions::default()).await.unwrap();
     writer.write("half".into()).await.unwrap();
-    landing::unfinished_files(&open(&folder)).await;
+    landing::unfinished_files(&open_at(&cluster(), &folder)).await;
 }
 
 #[tokio::test]

@@ -2,10 +2,14 @@
 //!
 //! Each call has a limit in time, is tried again while what failed may pass, and says at last which
 //! cluster did not answer. Reading fails after [`READ_RETRIES`], since somebody may wait for it;
-//! writing goes on for [`WRITE_RETRIES`], longer than a NameNode needs to come back.
+//! writing goes on for [`WRITE_RETRIES`], longer than a NameNode needs to come back, or another one to
+//! take its place.
 
+mod active;
 mod connection;
 mod failure;
+mod hadoop_files;
+mod name_service;
 mod publish;
 mod read;
 mod upload;

@@ -14,6 +14,14 @@ pub(in crate::stores::objects) enum HdfsFailure {
     /// The client has reported it.
     #[error("{}", Shown(.0))]
     Client(#[from] HdfsError),
+    /// None of the NameNodes of a name service can be worked with.
+    #[error("no NameNode of {service} is active: {answers}")]
+    NoneActive {
+        /// The name service.
+        service: String,
+        /// What each of them has said.
+        answers: String,
+    },
     /// The client has not reported anything.
     #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
@@ -70,7 +78,12 @@ impl HdfsFailure {
     /// Whether the same call may succeed later.
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::TimedOut(_) | Self::Panicked(_) | Self::Garbled(_) | Self::Vanished(_) => true,
+            Self::NoneActive { .. }
+            | Self::TimedOut(_)
+            | Self::Panicked(_)
+            | Self::Garbled(_)
+            | Self::Vanished(_) => true,
+            failure if failure.is_about_kerberos() => false,
             Self::Threads(_) | Self::Spool(_) | Self::Short { .. } | Self::Unclear { .. } => false,
             Self::Client(error) => match error {
                 HdfsError::IOError(_)
@@ -105,6 +118,28 @@ impl HdfsFailure {
         matches!(self, Self::Client(HdfsError::AlreadyExists(_)))
     }
 
+    /// Whether the NameNode waits to become active.
+    pub(super) fn is_standby(&self) -> bool {
+        match self {
+            Self::Client(HdfsError::RPCError(class, _) | HdfsError::FatalRPCError(class, _)) => {
+                simple_name(class) == "StandbyException"
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether this side cannot prove who it is.
+    fn is_about_kerberos(&self) -> bool {
+        match self {
+            Self::Client(
+                HdfsError::SASLError(_) | HdfsError::GSSAPIError(..) | HdfsError::NoSASLMechanism,
+            ) => true,
+            // The client has one error for whatever has no other, and the library is not there.
+            Self::Client(HdfsError::OperationFailed(text)) => text.contains("libgssapi"),
+            _ => false,
+        }
+    }
+
     fn is_forbidden(&self) -> bool {
         match self {
             Self::Client(HdfsError::RPCError(class, _) | HdfsError::FatalRPCError(class, _)) => {
@@ -124,6 +159,16 @@ impl HdfsFailure {
                           Questlake comes: the Kerberos principal, else HADOOP_USER_NAME";
             return (StoreErrorKind::Unavailable, Some(advice));
         }
+        if self.is_standby() || matches!(self, Self::NoneActive { .. }) {
+            let advice = "check that one NameNode of the name service is active and can be reached \
+                          from here: `hdfs haadmin -getAllServiceState` tells";
+            return (StoreErrorKind::Unavailable, Some(advice));
+        }
+        if self.is_about_kerberos() {
+            let advice = "check that there is a Kerberos ticket (klist), that libgssapi_krb5 is \
+                          installed, and that HADOOP_CONF_DIR names the cluster's configuration";
+            return (StoreErrorKind::Unavailable, Some(advice));
+        }
         match self {
             Self::Short { .. } => (StoreErrorKind::Corrupt, None),
             Self::Spool(error) if error.kind() == std::io::ErrorKind::StorageFull => (
@@ -136,15 +181,6 @@ impl HdfsFailure {
             Self::Client(HdfsError::RPCError(class, _)) if is_quota(class) => {
                 (StoreErrorKind::Full, Some("raise the quota of the folder on HDFS"))
             }
-            Self::Client(
-                HdfsError::SASLError(_) | HdfsError::GSSAPIError(..) | HdfsError::NoSASLMechanism,
-            ) => (
-                StoreErrorKind::Unavailable,
-                Some(
-                    "check that there is a Kerberos ticket (klist) and that HADOOP_CONF_DIR names \
-                      the cluster's configuration",
-                ),
-            ),
             Self::Client(
                 HdfsError::InvalidArgument(_)
                 | HdfsError::UrlParseError(_)
@@ -234,6 +270,7 @@ mod tests {
             HdfsFailure::TimedOut(Duration::from_secs(1)),
             remote("org.apache.hadoop.hdfs.server.namenode.SafeModeException"),
             remote("org.apache.hadoop.ipc.StandbyException"),
+            HdfsFailure::NoneActive { service: "games".into(), answers: "nn1: standby".into() },
             remote("org.apache.hadoop.ipc.RetriableException"),
             remote("java.io.IOException"),
         ] {
@@ -251,10 +288,22 @@ mod tests {
                 StoreErrorKind::Full,
             ),
             (HdfsError::NoSASLMechanism.into(), StoreErrorKind::Unavailable),
+            (
+                HdfsError::OperationFailed("Failed to load libgssapi_krb".into()).into(),
+                StoreErrorKind::Unavailable,
+            ),
             (HdfsError::InvalidArgument("none".into()).into(), StoreErrorKind::Incompatible),
         ] {
             assert!(!lasting.is_transient(), "{lasting}");
             assert_eq!(lasting.meaning().0, kind, "{lasting}");
+        }
+    }
+
+    #[test]
+    fn where_no_name_node_is_active_it_is_told_how_to_see_it() {
+        let none = HdfsFailure::NoneActive { service: "games".into(), answers: String::new() };
+        for failure in [remote("org.apache.hadoop.ipc.StandbyException"), none] {
+            assert!(failure.meaning().1.unwrap().contains("haadmin"), "{failure}");
         }
     }
 
