@@ -1,14 +1,14 @@
 //! Landing and archive on a name service of two NameNodes, which die, hang and take turns meanwhile.
 
 use std::net::TcpListener;
-use std::sync::RwLockWriteGuard;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use crate::dataset::Dataset;
 use crate::inspect::Sent;
 use crate::installation::Installation;
 use crate::sandbox::{Running, Sandbox, wait_for};
-use crate::services::{address, own_services, service};
+use crate::services::{address, service, use_services};
 
 /// In the order of Hadoop's configuration.
 const FIRST: &str = "nameservice-namenode-1";
@@ -17,19 +17,24 @@ const SECOND: &str = "nameservice-namenode-2";
 /// Longest time for a command to give up.
 const PATIENCE: Duration = Duration::from_secs(270);
 
-/// Both NameNodes, while nobody else uses any service.
+/// Nobody but these tests uses the pair, so others go on meanwhile.
+static PAIR: Mutex<()> = Mutex::new(());
+
+/// Both NameNodes, while no other test uses them.
 struct Pair {
     paused: Option<&'static str>,
-    _services: RwLockWriteGuard<'static, ()>,
+    _alone: MutexGuard<'static, ()>,
+    _services: RwLockReadGuard<'static, ()>,
 }
 
 impl Pair {
     /// Both run, and the first is active.
     fn take() -> Self {
-        let services = own_services();
+        let alone = PAIR.lock().unwrap_or_else(PoisonError::into_inner);
+        let services = use_services();
         service("start", "nameservice");
         service("activate", FIRST);
-        Self { paused: None, _services: services }
+        Self { paused: None, _alone: alone, _services: services }
     }
 
     /// Lets a NameNode hang until the end of the test.
