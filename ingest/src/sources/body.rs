@@ -4,9 +4,14 @@ use std::io::Read;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::decode::split_lines;
+
+/// Most records of one body. Each takes memory beside its bytes, and more if it is refused: a few
+/// kilobytes of gzip may hold millions of them.
+pub const MAX_RECORDS: usize = 100_000;
 
 /// A body that cannot be cut into records.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -20,6 +25,9 @@ pub enum BodyError {
         /// Longest body, unpacked.
         limit: usize,
     },
+    /// It holds too many records.
+    #[error("the body has more than {MAX_RECORDS} records; send it in parts")]
+    TooMany,
     /// It cannot be unpacked.
     #[error("the body is not valid gzip: {0}")]
     Gzip(String),
@@ -57,16 +65,14 @@ pub fn unpack(body: Bytes, encoding: Option<&str>, limit: usize) -> Result<Bytes
 pub fn split_body(body: &Bytes) -> Result<Vec<(u32, u32)>, BodyError> {
     let first = body.iter().position(|byte| !byte.is_ascii_whitespace()).ok_or(BodyError::Empty)?;
     if body[first] == b'[' {
-        let elements: Vec<&RawValue> =
-            serde_json::from_slice(body).map_err(|error| BodyError::Array(error.to_string()))?;
-        let base = body.as_ptr() as usize;
-        return Ok(elements
-            .into_iter()
-            .map(|element| {
-                let text = element.get();
-                ((text.as_ptr() as usize - base) as u32, text.len() as u32)
-            })
-            .collect());
+        let mut elements = Elements { base: body.as_ptr() as usize, spans: Vec::new() };
+        let mut text = serde_json::Deserializer::from_slice(body);
+        let read = text.deserialize_seq(&mut elements).and_then(|()| text.end());
+        return match read {
+            Ok(()) => Ok(elements.spans),
+            Err(_) if elements.spans.len() == MAX_RECORDS => Err(BodyError::TooMany),
+            Err(error) => Err(BodyError::Array(error.to_string())),
+        };
     }
     let trimmed = body[first..].trim_ascii_end();
     // One object over several lines is one record; anything else is lines.
@@ -75,7 +81,37 @@ pub fn split_body(body: &Bytes) -> Result<Vec<(u32, u32)>, BodyError> {
     {
         return Ok(vec![(first as u32, trimmed.len() as u32)]);
     }
+    let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    if lines.take(MAX_RECORDS + 1).count() > MAX_RECORDS {
+        return Err(BodyError::TooMany);
+    }
     Ok(split_lines(body, 0, 0).iter().map(|span| (span.start, span.length)).collect())
+}
+
+/// Where the elements of an array lie in the text that begins at `base`.
+struct Elements {
+    base: usize,
+    spans: Vec<(u32, u32)>,
+}
+
+impl<'de> Visitor<'de> for &mut Elements {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while let Some(element) = elements.next_element::<&'de RawValue>()? {
+            if self.spans.len() == MAX_RECORDS {
+                return Err(A::Error::custom("too many elements"));
+            }
+            let text = element.get();
+            let start = text.as_ptr() as usize - self.base;
+            self.spans.push((start as u32, text.len() as u32));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -105,6 +141,19 @@ mod tests {
         assert_eq!(records("{}\n\nbroken\r\n{}").unwrap(), ["{}", "broken", "{}"]);
         assert_eq!(records(" \n"), Err(BodyError::Empty));
         assert!(matches!(records("[{},"), Err(BodyError::Array(_))));
+    }
+
+    #[test]
+    fn records_are_bounded_in_number() {
+        let array = |count: usize| format!("[{}1]", "1,".repeat(count - 1));
+        assert_eq!(records(&array(MAX_RECORDS)).unwrap().len(), MAX_RECORDS);
+        assert_eq!(records(&array(MAX_RECORDS + 1)), Err(BodyError::TooMany));
+        let lines = |count: usize| "{}\n\n \n".repeat(count);
+        assert_eq!(records(&lines(MAX_RECORDS)).unwrap().len(), MAX_RECORDS);
+        assert_eq!(records(&lines(MAX_RECORDS + 1)), Err(BodyError::TooMany));
+        assert_eq!(records(&"\n".repeat(1 << 20)), Err(BodyError::Empty));
+        assert!(matches!(records(&"[".repeat(1 << 20)), Err(BodyError::Array(_))));
+        assert!(matches!(records("[1] 2"), Err(BodyError::Array(_))));
     }
 
     #[test]

@@ -107,16 +107,22 @@ async fn collect(State(collector): State<Collector>, headers: HeaderMap, body: B
     let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.to_str());
     let encoding = match encoding {
         None => None,
-        Some(Ok(encoding)) => Some(encoding),
+        Some(Ok(encoding)) => Some(encoding.to_owned()),
         Some(Err(_)) => return body_problem(&BodyError::Encoding("unreadable".to_owned())),
     };
-    let body = match unpack(body, encoding, limit) {
-        Ok(body) => body,
-        Err(error) => return body_problem(&error),
-    };
-    let records = match split_body(&body) {
-        Ok(records) => records,
-        Err(error) => return body_problem(&error),
+    // To unpack and cut a large body takes longer than others may wait for their turn.
+    let cut = tokio::task::spawn_blocking(move || {
+        let body = unpack(body, encoding.as_deref(), limit)?;
+        let records = split_body(&body)?;
+        Ok::<_, BodyError>((body, records))
+    });
+    let (body, records) = match cut.await {
+        Ok(Ok(cut)) => cut,
+        Ok(Err(error)) => return body_problem(&error),
+        Err(_) => {
+            let detail = "the body could not be read now; sending it again is safe";
+            return problem(StatusCode::SERVICE_UNAVAILABLE, detail);
+        }
     };
     let submission = Submission { data: body, records, origins: Vec::new() };
     let submitted = collector.intake.submit(submission);
@@ -159,7 +165,7 @@ fn accepted(outcome: SubmissionOutcome) -> Response {
 
 fn body_problem(error: &BodyError) -> Response {
     let status = match error {
-        BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        BodyError::TooLarge { .. } | BodyError::TooMany => StatusCode::PAYLOAD_TOO_LARGE,
         BodyError::Encoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         BodyError::Empty | BodyError::Gzip(_) | BodyError::Array(_) => StatusCode::BAD_REQUEST,
     };
