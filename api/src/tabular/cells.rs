@@ -201,9 +201,12 @@ fn nested(column: &ArrayRef) -> Result<Vec<Option<Vec<u8>>>, ArrowError> {
 fn displayed(column: &ArrayRef) -> Result<Vec<Option<Vec<u8>>>, ArrowError> {
     let options = FormatOptions::default().with_display_error(true);
     let formatter = ArrayFormatter::try_new(column, &options)?;
+    // A column of the type of NULL alone has no list of what is absent.
+    let absent = column.logical_nulls();
     let value = |row: usize| {
         let text = formatter.value(row).to_string();
-        column.is_valid(row).then(|| serde_json::to_vec(&text).unwrap_or_default())
+        let is_absent = absent.as_ref().is_some_and(|absent| absent.is_null(row));
+        (!is_absent).then(|| serde_json::to_vec(&text).unwrap_or_default())
     };
     Ok((0..column.len()).map(value).collect())
 }
@@ -214,7 +217,7 @@ mod tests {
 
     use arrow::array::{
         BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int16Array,
-        Int64Array, ListArray, StringArray, TimestampMicrosecondArray, UInt64Array,
+        Int64Array, ListArray, NullArray, StringArray, TimestampMicrosecondArray, UInt64Array,
     };
 
     use super::*;
@@ -284,5 +287,6 @@ mod tests {
         assert_eq!(written(Arc::new(lists)), ["[1,null]", "null", "[]"]);
         let bytes = BinaryArray::from(vec![Some(&b"\x00\xff"[..]), None]);
         assert_eq!(written(Arc::new(bytes)), ["\"00ff\"", "null"]);
+        assert_eq!(written(Arc::new(NullArray::new(2))), ["null", "null"]);
     }
 }

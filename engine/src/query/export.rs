@@ -250,6 +250,8 @@ fn write_csv(sink: &mut impl Write, batch: &RecordBatch) -> Result<(), QueryErro
         .map(|column| ArrayFormatter::try_new(column, &options))
         .collect::<Result<Vec<_>, _>>()
         .map_err(encode_error)?;
+    // A column of the type of NULL alone has no list of what is absent.
+    let absent: Vec<_> = batch.columns().iter().map(|column| column.logical_nulls()).collect();
     let mut text = String::new();
     let mut values = vec![String::new(); formatters.len()];
     for row in 0..batch.num_rows() {
@@ -257,10 +259,10 @@ fn write_csv(sink: &mut impl Write, batch: &RecordBatch) -> Result<(), QueryErro
             value.clear();
             formatter.value(row).write(value).map_err(encode_error)?;
         }
-        let row = values
-            .iter()
-            .zip(batch.columns())
-            .map(|(value, column)| (!column.is_null(row)).then_some(value.as_str()));
+        let row = values.iter().zip(&absent).map(|(value, absent)| {
+            let is_absent = absent.as_ref().is_some_and(|absent| absent.is_null(row));
+            (!is_absent).then_some(value.as_str())
+        });
         push_csv_row(&mut text, row);
         if text.len() >= CSV_CHUNK {
             sink.write_all(text.as_bytes())?;
@@ -291,7 +293,9 @@ fn push_csv_row<'a>(text: &mut String, values: impl Iterator<Item = Option<&'a s
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Array, Decimal128Array, StringArray, TimestampMicrosecondArray};
+    use arrow::array::{
+        Array, ArrayRef, Decimal128Array, NullArray, StringArray, TimestampMicrosecondArray,
+    };
     use arrow::datatypes::DataType;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -337,6 +341,11 @@ mod tests {
                         2026-01-31T12:00:00.000001Z,\"\"\n,,,\n";
         assert_eq!(csv, expected);
         assert_eq!(text(ExportFormat::Csv, &[]), "name,usd,at,name_2\n");
+        let nothing: ArrayRef = Arc::new(NullArray::new(1));
+        let nothing = RecordBatch::try_from_iter([("x", nothing.clone()), ("y", nothing)]).unwrap();
+        let mut csv = Vec::new();
+        write_csv(&mut csv, &nothing).unwrap();
+        assert_eq!(csv, b",\n");
     }
 
     #[test]
