@@ -1,10 +1,5 @@
 //! SQL over the API: ad-hoc queries and saved ones, what they are refused, and what bounds them.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::Barrier;
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::api::Client;
@@ -138,41 +133,6 @@ fn saved_queries_are_endpoints_with_checked_parameters() {
     let csv =
         client.get_with("/api/v1/queries/ad_fatigue?format=banner", &[("accept", "text/csv")]);
     assert!(csv.text().starts_with("ads_per_session,"), "{}", csv.text());
-}
-
-#[test]
-fn thousands_who_wait_for_one_saved_query_cause_one_computation() {
-    const CALLERS: usize = 8;
-    const EACH: usize = 400;
-    const PATIENCE: Duration = Duration::from_secs(60);
-    // What they hold while they wait must not end the computation.
-    let client = Client::with_variables(&[("QUESTLAKE_QUERY_MEMORY_LIMIT", "192MiB".to_owned())]);
-    let address: SocketAddr = client.url("").trim_start_matches("http://").parse().unwrap();
-    let ask = b"GET /api/v1/queries/cohort_comparison HTTP/1.1\r\nHost: localhost\r\n\
-                Connection: close\r\n\r\n";
-    let all_there = Barrier::new(CALLERS);
-    let call = || {
-        let mut streams: Vec<TcpStream> =
-            (0..EACH).map(|_| TcpStream::connect_timeout(&address, PATIENCE).unwrap()).collect();
-        all_there.wait();
-        for stream in &mut streams {
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            stream.write_all(ask).unwrap();
-        }
-        let answer = |mut stream: TcpStream| {
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-        };
-        streams.into_iter().for_each(answer);
-    };
-    std::thread::scope(|scope| {
-        let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(call)).collect();
-        callers.into_iter().for_each(|caller| caller.join().unwrap());
-    });
-    let metrics = client.get("/metrics").text();
-    let computed = "questlake_answers_total{found=\"computed\"} 1";
-    assert!(metrics.lines().any(|line| line == computed), "{metrics}");
 }
 
 #[test]
