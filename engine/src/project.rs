@@ -9,6 +9,7 @@ pub mod fuzzing;
 pub mod header;
 pub mod init;
 pub mod source;
+pub(crate) mod walk;
 
 use std::path::Path;
 use std::sync::Arc;

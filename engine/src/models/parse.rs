@@ -5,9 +5,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::resolve::resolve_table_references;
-use datafusion::sql::sqlparser::ast::{
-    ObjectName, Spanned, Statement as SqlStatement, visit_relations,
-};
+use datafusion::sql::sqlparser::ast::{ObjectName, Spanned, Statement as SqlStatement};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 
 use super::errors::{locate, span_position};
@@ -16,6 +14,7 @@ use crate::catalog::{CATALOG, CHANGED_DATES, EVENTS, RUN, STAR};
 use crate::project::diagnostic::Diagnostic;
 use crate::project::header::parse_model_header;
 use crate::project::source::{Located, Position, SourceFile};
+use crate::project::walk;
 
 /// Deepest nesting of expressions and queries in a model.
 const RECURSION_LIMIT: usize = 64;
@@ -113,7 +112,7 @@ fn collect_reads(model: &mut ModelSource) -> Vec<Diagnostic> {
 fn reference_place(model: &ModelSource, name: &str) -> Located<String> {
     let mut found = None;
     if let Statement::Statement(statement) = &model.statement {
-        let _ = visit_relations(&**statement, |relation| {
+        walk::relations(&**statement, |relation| {
             if object_name(relation) == name
                 && let Some(position) = span_position(relation.span())
             {

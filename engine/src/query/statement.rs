@@ -12,7 +12,7 @@ use datafusion::common::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType as SqlType, ExactNumberInfo, Expr, Spanned, Statement as SqlStatement,
-    TimezoneInfo, Value, ValueWithSpan, Visit, visit_expressions_mut,
+    TimezoneInfo, Value, ValueWithSpan, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
@@ -27,6 +27,7 @@ use crate::project::contract::ColumnType;
 use crate::project::diagnostic::{Severity, nearest};
 use crate::project::header::{QueryHeader, parse_query_header};
 use crate::project::source::{Located, Position, SourceFile};
+use crate::project::walk::walk;
 
 /// Deepest nesting of expressions and queries.
 const RECURSION_LIMIT: usize = 64;
@@ -273,8 +274,8 @@ fn check_statement(
     };
     match inner {
         SqlStatement::Query(query) => {
-            let looked_at = match query.visit(&mut Extent::default()) {
-                ControlFlow::Continue(()) => query.visit(guard),
+            let looked_at = match walk(&**query, &mut Extent::default()) {
+                ControlFlow::Continue(()) => walk(&**query, guard),
                 too_much => too_much,
             };
             match looked_at {

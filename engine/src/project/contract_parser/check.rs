@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, Ident, ObjectName, Query, Spanned, Value, Visit, Visitor,
+    Expr, Function, Ident, ObjectName, Query, Spanned, Value, Visitor,
 };
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
@@ -15,6 +15,7 @@ use super::nearest_hint;
 use super::tokens::{self, DIALECT, Mistakes};
 use crate::project::contract::envelope;
 use crate::project::source::{Located, SourceFile};
+use crate::project::walk::walk;
 
 /// Most tokens of one condition. It also bounds the depth of chains such as `a + a + …`, whose
 /// tree is as deep as the chain is long.
@@ -126,7 +127,7 @@ pub(super) fn read_condition(
     }
     let expression = parse(check, mistakes)?;
     let mut review = Review { first, event_type, column_names, mistakes, accepted: true };
-    let _ = expression.visit(&mut review);
+    let _ = walk(&expression, &mut review);
     if !review.accepted {
         return None;
     }
