@@ -7,6 +7,7 @@
 //! | `run` | `changed_dates`: the days that this run touches; for checks also `event_counts`, `latest_events`, `hot_sample` and `clock` |
 
 pub mod events;
+pub(crate) mod headroom;
 pub(crate) mod memory;
 pub mod runtime;
 pub mod spill;

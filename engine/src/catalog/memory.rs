@@ -12,6 +12,10 @@ use datafusion::execution::memory_pool::{
     MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
 };
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::SessionConfig;
+
+use super::headroom::HeadroomPool;
+use super::runtime::{EngineLimits, frugal_session_config, session_config};
 
 /// `runtime` with the memory of `pool`, and the count of what the pool will have refused to whoever
 /// uses it.
@@ -23,6 +27,23 @@ pub(crate) fn counted_runtime(
     let pool = CountedPool { shared: pool, refusals: Arc::clone(&refusals) };
     let runtime = RuntimeEnv { memory_pool: Arc::new(pool), ..RuntimeEnv::clone(runtime) };
     (Arc::new(runtime), refusals)
+}
+
+/// How one attempt of a model or check runs: the settings of its session, its share of `runtime`, and
+/// the count of what that will have refused. A frugal one needs as little memory as it can; it should
+/// have all of it to itself.
+pub(crate) fn attempt(
+    limits: &EngineLimits,
+    runtime: &RuntimeEnv,
+    frugal: bool,
+) -> (SessionConfig, Arc<RuntimeEnv>, Arc<AtomicU64>) {
+    let shared = Arc::clone(&runtime.memory_pool);
+    let (config, pool): (_, Arc<dyn MemoryPool>) = match frugal {
+        false => (session_config(limits), shared),
+        true => (frugal_session_config(limits), Arc::new(HeadroomPool::new(shared))),
+    };
+    let (runtime, refusals) = counted_runtime(runtime, pool);
+    (config, runtime, refusals)
 }
 
 /// What a panic said.

@@ -28,8 +28,7 @@ use super::hot::{HOT_SAMPLE, hot_sample};
 use super::rows::show_row;
 use super::{FileCheck, SAMPLE_ROWS};
 use crate::catalog::events::{ArchiveSlice, ENVELOPE_TABLE, EventSlice, EventsTable};
-use crate::catalog::memory::{counted_runtime, panic_text};
-use crate::catalog::runtime::{frugal_session_config, session_config};
+use crate::catalog::memory::{self, panic_text};
 use crate::catalog::{Namespace, on_days};
 use crate::pipeline::{Engine, PipelineError, describe};
 use crate::project::contract::{TIME_ZONE, timestamp_type};
@@ -98,12 +97,7 @@ async fn attempt(
     own: &Option<Arc<dyn TableProvider>>,
     frugal: bool,
 ) -> std::result::Result<(u64, Vec<String>), (String, bool)> {
-    let pool = Arc::clone(&engine.runtime.memory_pool);
-    let (runtime, refusals) = counted_runtime(&engine.runtime, pool);
-    let config = match frugal {
-        false => session_config(&engine.limits),
-        true => frugal_session_config(&engine.limits),
-    };
+    let (config, runtime, refusals) = memory::attempt(&engine.limits, &engine.runtime, frugal);
     let work = find_rows(engine, check, scope, own, config, runtime);
     let reason = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(Ok(found)) => return Ok(found),

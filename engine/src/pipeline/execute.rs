@@ -16,8 +16,7 @@ use tracing::debug;
 use super::plan::{Action, ModelPlan, event_days, source_days};
 use super::{Engine, PipelineError};
 use crate::catalog::events::{ArchiveSlice, ENVELOPE_TABLE, EventSlice, EventsTable};
-use crate::catalog::memory::{counted_runtime, panic_text};
-use crate::catalog::runtime::{frugal_session_config, session_config};
+use crate::catalog::memory::{self, panic_text};
 use crate::catalog::{Namespace, is_one_of};
 use crate::checks::gate::Gate;
 use crate::checks::rows::RowChecks;
@@ -178,12 +177,7 @@ async fn try_to_stage(
     input: &Input,
     frugal: bool,
 ) -> Result<Staged, StageFailure> {
-    let pool = Arc::clone(&engine.runtime.memory_pool);
-    let (runtime, refusals) = counted_runtime(&engine.runtime, pool);
-    let config = match frugal {
-        false => session_config(&engine.limits),
-        true => frugal_session_config(&engine.limits),
-    };
+    let (config, runtime, refusals) = memory::attempt(&engine.limits, &engine.runtime, frugal);
     let work = AssertUnwindSafe(stage_rows(engine, model, input, config, runtime)).catch_unwind();
     let error = match work.await {
         Ok(Ok(staged)) => return Ok(staged),
