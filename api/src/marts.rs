@@ -292,6 +292,10 @@ pub(crate) fn find<'a>(
 ) -> Result<&'a Endpoint, Problem> {
     let found = api.endpoint(name).filter(|endpoint| wanted(&endpoint.model));
     found.ok_or_else(|| {
+        if api.endpoint(name).is_some() {
+            let detail = format!("`{name}` is no mart; its rows are at /api/v1/tables/{name}");
+            return Problem::not_found(detail);
+        }
         let models = api.engine.project.models.iter().filter(|model| wanted(model));
         let hint = nearest(name, models.map(|model| model.name()));
         let hint = hint.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();

@@ -1,7 +1,10 @@
 //! The API over the binary: rows, formats, paging, caching, mistakes.
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::{Arc, Barrier, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use ureq::Agent;
@@ -220,6 +223,8 @@ fn mistakes_are_told_with_what_is_allowed() {
         assert_eq!(reply.status, 404, "{path}: {}", reply.text());
         assert!(reply.mistakes().is_empty());
     }
+    let table = client.get("/api/v1/marts/fact_session").text();
+    assert!(table.contains("/api/v1/tables/fact_session"), "{table}");
     let address = format!("{}/api/v1/marts", client.server.url);
     let posted = send(&client.agent, &address, &[], &json!({}));
     assert_eq!(posted.status, 405, "{}", posted.text());
@@ -288,6 +293,37 @@ fn many_who_ask_at_once_cause_one_computation() {
         .collect();
     let answers: Vec<Value> = clients.into_iter().map(|client| client.join().unwrap()).collect();
     assert!(answers.iter().all(|rows| *rows == answers[0]));
+    let metrics = client.get("/metrics").text();
+    let computed = "questlake_answers_total{found=\"computed\"} 1";
+    assert!(metrics.lines().any(|line| line == computed), "{metrics}");
+}
+
+/// Those who wait hold next to nothing, however large the statement is that they wait for.
+#[test]
+fn a_crowd_that_waits_for_a_saved_query_is_answered_by_one_computation() {
+    const CROWD: usize = 1_500;
+    let client = Client::new();
+    let memory_before = client.server.resident_bytes();
+    let address = client.server.url.trim_start_matches("http://");
+    let request = format!(
+        "GET /api/v1/queries/cheat_suspects HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
+    );
+    let crowd: Vec<TcpStream> = (0..CROWD)
+        .map(|_| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    let grown = client.server.resident_bytes().saturating_sub(memory_before);
+    for mut stream in crowd {
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    assert!(grown < 256 << 20, "{CROWD} who wait took {grown} bytes");
     let metrics = client.get("/metrics").text();
     let computed = "questlake_answers_total{found=\"computed\"} 1";
     assert!(metrics.lines().any(|line| line == computed), "{metrics}");

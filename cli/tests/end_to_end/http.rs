@@ -137,6 +137,32 @@ fn bodies_that_cannot_be_taken_are_refused_as_a_whole() {
     assert_eq!(status["accounting"]["adds_up"], true, "{status}");
 }
 
+/// A few kilobytes on the way; each record of it would take memory for its answer.
+#[test]
+fn a_body_of_very_many_records_is_refused_as_a_whole() {
+    const MOST: usize = 100_000;
+    let sandbox = Sandbox::new();
+    let server = Server::start(&sandbox, &[]);
+    let agent = agent();
+    let lines = "{}\n".repeat(MOST + 1);
+    let array = format!("[{}0]", "0,".repeat(MOST));
+    for body in [lines.as_bytes(), array.as_bytes()] {
+        let packed = gzip(body);
+        assert!(packed.len() < 4 << 10, "{}", packed.len());
+        for (body, encoding) in [(body, None), (&packed[..], Some("gzip"))] {
+            let answer = post(&agent, &server.url, body, encoding).unwrap();
+            assert_eq!(answer.status, 413, "{answer:?}");
+            let detail = answer.body["detail"].as_str().unwrap();
+            assert!(detail.contains("100000 records"), "{detail}");
+        }
+    }
+    let landed = "SELECT coalesce(sum(landed + quarantined), 0) FROM meta_partitions";
+    assert_eq!(number(&sandbox, landed), 0);
+    let body = event("e1").to_string();
+    assert_eq!(counts(&post(&agent, &server.url, body.as_bytes(), None).unwrap()), [1, 1, 0, 0]);
+    assert!(server.stop("TERM").success());
+}
+
 /// The answer comes before all of the body has been sent; the client must see it nevertheless.
 #[test]
 fn a_body_that_is_far_too_long_is_answered_and_not_cut_off() {
