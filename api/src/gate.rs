@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -93,11 +93,10 @@ async fn enter(
     if request.method() == Method::OPTIONS && foreign == Some(Page::Allowed) {
         return Ok(preflight());
     }
-    if has_two_hosts(request.headers()) {
-        // What stands before this server may have looked at the other one (RFC 9112, 3.2).
+    if let Some(message) = wrong_host(&request) {
         let mistake = Mistake {
             parameter: "host".to_owned(),
-            message: "the request has more than one Host header".to_owned(),
+            message: message.to_owned(),
             ..Mistake::default()
         };
         return Err(Problem::of_mistakes(Kind::InvalidParameter, vec![mistake]));
@@ -158,8 +157,18 @@ impl Pages {
     }
 }
 
-fn has_two_hosts(headers: &HeaderMap) -> bool {
-    headers.get_all(header::HOST).iter().nth(1).is_some()
+/// What is wrong with the host that a request is for (RFC 9112, 3.2).
+fn wrong_host<B>(request: &axum::http::Request<B>) -> Option<&'static str> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        // What stands before this server may have looked at the other one.
+        (_, Some(_)) => Some("the request has more than one Host header"),
+        // HTTP/2 has it in the address.
+        (None, None) if request.version() == Version::HTTP_11 && request.uri().host().is_none() => {
+            Some("the request has no Host header")
+        }
+        _ => None,
+    }
 }
 
 /// Whether the request is addressed to this machine by a name that no page of another host can have.
@@ -235,11 +244,26 @@ mod tests {
     }
 
     #[test]
-    fn two_hosts_are_seen() {
-        let mut headers = host("localhost");
-        assert!(!has_two_hosts(&headers) && !has_two_hosts(&HeaderMap::new()));
-        headers.append(header::HOST, HeaderValue::from_static("localhost"));
-        assert!(has_two_hosts(&headers));
+    fn a_request_is_for_one_host() {
+        let request = |version: Version, uri: &'static str, hosts: usize| {
+            let mut request = axum::http::Request::new(());
+            *request.version_mut() = version;
+            *request.uri_mut() = Uri::from_static(uri);
+            for _ in 0..hosts {
+                request.headers_mut().append(header::HOST, HeaderValue::from_static("localhost"));
+            }
+            request
+        };
+        for (version, uri, hosts, is_wrong) in [
+            (Version::HTTP_11, "/", 1, false),
+            (Version::HTTP_11, "/", 2, true),
+            (Version::HTTP_11, "/", 0, true),
+            (Version::HTTP_10, "/", 0, false),
+            (Version::HTTP_2, "http://localhost/", 0, false),
+        ] {
+            let wrong = wrong_host(&request(version, uri, hosts));
+            assert_eq!(wrong.is_some(), is_wrong, "{version:?} {uri} {hosts}");
+        }
     }
 
     #[test]

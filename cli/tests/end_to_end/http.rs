@@ -324,7 +324,7 @@ fn a_request_has_one_host() {
     let sandbox = Sandbox::new();
     let server = Server::start(&sandbox, &[]);
     for (hosts, expected) in
-        [("Host: localhost\r\n", "200"), ("Host: localhost\r\nHost: x\r\n", "400")]
+        [("Host: localhost\r\n", "200"), ("Host: localhost\r\nHost: x\r\n", "400"), ("", "400")]
     {
         let request = format!("GET /api/v1/session HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");
         let mut answer = String::new();
