@@ -25,7 +25,7 @@ def on(cores: list[int], command: list) -> list:
 @contextmanager
 def confined(processes: list[int], cores: list[int]) -> Iterator[None]:
     """Processes that run already, with their children and all that these start meanwhile."""
-    before = [(task, os.sched_getaffinity(task)) for task in _tasks(processes)]
+    before = [(task, allowed) for task in _tasks(processes) if (allowed := _allowed(task))]
     try:
         for task, _ in before:
             _set(task, set(cores))
@@ -46,7 +46,23 @@ def family(process: int) -> list[int]:
 
 def _tasks(processes: list[int]) -> list[int]:
     members = (member for process in processes for member in family(process))
-    return [int(task.name) for one in members for task in Path(f"/proc/{one}/task").iterdir()]
+    return [task for one in members for task in _tasks_of(one)]
+
+
+def _tasks_of(process: int) -> list[int]:
+    """None if it has ended meanwhile."""
+    try:
+        return [int(task.name) for task in Path(f"/proc/{process}/task").iterdir()]
+    except OSError:
+        return []
+
+
+def _allowed(task: int) -> set[int]:
+    """None if it has ended meanwhile."""
+    try:
+        return os.sched_getaffinity(task)
+    except ProcessLookupError:
+        return set()
 
 
 def _set(task: int, cores: set[int]) -> None:
