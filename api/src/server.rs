@@ -2,13 +2,13 @@
 
 mod addresses;
 
-use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
+use futures::future::BoxFuture;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -34,54 +34,59 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// None but for the listener's own.
-pub async fn serve(
+pub fn serve(
     listener: TcpListener,
     router: Router,
     api: Arc<Api>,
-    stopped: impl Future<Output = ()> + Send,
-) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(api.settings.max_connections));
-    let addresses = Addresses::new(api.settings.max_connections_per_address);
-    let mut connections = JoinSet::new();
-    let (tell, told) = watch::channel(());
-    let mut stopped = std::pin::pin!(stopped);
-    loop {
-        let connection = async {
-            let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
-            let (stream, peer) = listener.accept().await?;
-            Ok::<_, io::Error>((stream, peer, place))
-        };
-        while connections.try_join_next().is_some() {}
-        let accepted = tokio::select! {
-            accepted = connection => accepted,
-            () = &mut stopped => break,
-        };
-        match accepted {
-            Ok((stream, peer, place)) => {
-                let Some(of_address) = addresses.take(peer.ip()) else {
-                    // Its places would be those of others.
-                    debug!(%peer, "{peer} has more than api.max_connections_per_address");
-                    continue;
-                };
-                let connection =
-                    Connection { router: router.clone(), api: Arc::clone(&api), place, of_address };
-                connections.spawn(connection.run(stream, told.clone()));
-            }
-            Err(error) if is_one_connections(&error) => {
-                debug!(%error, "a connection ended before it began: {error}");
-            }
-            Err(error) => {
-                warn!(%error, "no connection could be taken: {error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+    mut stopped: BoxFuture<'static, ()>,
+) -> BoxFuture<'static, io::Result<()>> {
+    Box::pin(async move {
+        let places = Arc::new(Semaphore::new(api.settings.max_connections));
+        let addresses = Addresses::new(api.settings.max_connections_per_address);
+        let mut connections = JoinSet::new();
+        let (tell, told) = watch::channel(());
+        loop {
+            let connection = async {
+                let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
+                let (stream, peer) = listener.accept().await?;
+                Ok::<_, io::Error>((stream, peer, place))
+            };
+            while connections.try_join_next().is_some() {}
+            let accepted = tokio::select! {
+                accepted = connection => accepted,
+                () = &mut stopped => break,
+            };
+            match accepted {
+                Ok((stream, peer, place)) => {
+                    let Some(of_address) = addresses.take(peer.ip()) else {
+                        // Its places would be those of others.
+                        debug!(%peer, "{peer} has more than api.max_connections_per_address");
+                        continue;
+                    };
+                    let connection = Connection {
+                        router: router.clone(),
+                        api: Arc::clone(&api),
+                        place,
+                        of_address,
+                    };
+                    connections.spawn(connection.run(stream, told.clone()));
+                }
+                Err(error) if is_one_connections(&error) => {
+                    debug!(%error, "a connection ended before it began: {error}");
+                }
+                Err(error) => {
+                    warn!(%error, "no connection could be taken: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
-    }
-    api.stopping.store(true, Ordering::Relaxed);
-    drop(listener);
-    drop(told);
-    tell.send_replace(());
-    while connections.join_next().await.is_some() {}
-    Ok(())
+        api.stopping.store(true, Ordering::Relaxed);
+        drop(listener);
+        drop(told);
+        tell.send_replace(());
+        while connections.join_next().await.is_some() {}
+        Ok(())
+    })
 }
 
 /// Whether an error is about one connection, and not about all.

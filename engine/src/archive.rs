@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use datafusion::common::DataFusionError;
+use futures::future::BoxFuture;
 use tracing::instrument;
 
 use crate::clock::now_millis;
@@ -162,18 +163,20 @@ impl Engine {
     /// there. `before` (days since 1970) stands in for the policy's age: all days of a segment that
     /// moves are earlier.
     #[instrument(target = "span", name = "archive", skip_all)]
-    pub async fn archive(
-        &self,
-        policy: &ArchivePolicy,
+    pub fn archive<'a>(
+        &'a self,
+        policy: &'a ArchivePolicy,
         before: Option<i32>,
-        observer: Observer<'_>,
-    ) -> Result<ArchiveReport, ArchiveError> {
-        let _lock = self.stores.warehouse.lock("archive").await?;
-        let mut report = ArchiveReport::default();
-        let before = before.unwrap_or_else(|| day_of(now_millis()) - days_in(policy.after));
-        self.move_events(before, &mut report, observer).await?;
-        self.prune(policy, &mut report).await?;
-        Ok(report)
+        observer: Observer<'a>,
+    ) -> BoxFuture<'a, Result<ArchiveReport, ArchiveError>> {
+        Box::pin(async move {
+            let _lock = self.stores.warehouse.lock("archive").await?;
+            let mut report = ArchiveReport::default();
+            let before = before.unwrap_or_else(|| day_of(now_millis()) - days_in(policy.after));
+            self.move_events(before, &mut report, observer).await?;
+            self.prune(policy, &mut report).await?;
+            Ok(report)
+        })
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::BoxFuture;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::catalog::{CATALOG, EVENTS, STAR};
@@ -108,46 +109,48 @@ impl Engine {
     ///
     /// # Errors
     /// When the ledger or the warehouse does not answer.
-    pub async fn freshness(&self) -> Result<Freshness, PipelineError> {
-        let (ledger, warehouse) = (&self.stores.ledger, &self.stores.warehouse);
-        let latest_sequence = ledger.latest_sequence().await?;
-        let progress: BTreeMap<String, ModelProgress> = warehouse
-            .progress()
-            .await?
-            .into_iter()
-            .map(|progress| (progress.model.clone(), progress))
-            .collect();
-        let mut stale: Vec<String> =
-            warehouse.stale_marks().await?.into_iter().map(|mark| mark.consumer).collect();
-        stale.dedup();
-        let mut through: BTreeMap<&str, i64> = BTreeMap::new();
-        for model in &self.project.models {
-            let is_stale = stale.iter().any(|name| name == model.name());
-            let sequence = sequence_of(model, progress.get(model.name()), is_stale, &through);
-            through.insert(model.name(), sequence);
-        }
-        let mut times: BTreeMap<i64, Option<i64>> = BTreeMap::new();
-        for sequence in through.values().copied().chain([latest_sequence]) {
-            if sequence > 0 && !times.contains_key(&sequence) {
-                times.insert(sequence, ledger.committed_at(sequence).await?);
+    pub fn freshness(&self) -> BoxFuture<'_, Result<Freshness, PipelineError>> {
+        Box::pin(async move {
+            let (ledger, warehouse) = (&self.stores.ledger, &self.stores.warehouse);
+            let latest_sequence = ledger.latest_sequence().await?;
+            let progress: BTreeMap<String, ModelProgress> = warehouse
+                .progress()
+                .await?
+                .into_iter()
+                .map(|progress| (progress.model.clone(), progress))
+                .collect();
+            let mut stale: Vec<String> =
+                warehouse.stale_marks().await?.into_iter().map(|mark| mark.consumer).collect();
+            stale.dedup();
+            let mut through: BTreeMap<&str, i64> = BTreeMap::new();
+            for model in &self.project.models {
+                let is_stale = stale.iter().any(|name| name == model.name());
+                let sequence = sequence_of(model, progress.get(model.name()), is_stale, &through);
+                through.insert(model.name(), sequence);
             }
-        }
-        let time_of = |sequence: i64| times.get(&sequence).copied().flatten();
-        let mut models = BTreeMap::new();
-        for model in &self.project.models {
-            let Some(progress) = progress.get(model.name()) else { continue };
-            let sequence = through.get(model.name()).copied().unwrap_or(0);
-            let state = ModelFreshness {
-                version: version(progress),
-                // A commit that is forgotten is older than the load that has read it.
-                data_through: time_of(sequence).or(Some(progress.updated_at)),
-                loaded: true,
-                definition_changed: progress.definition_hash != model.definition_hash,
-                current: sequence >= latest_sequence,
-            };
-            models.insert(model.name().to_owned(), state);
-        }
-        Ok(Freshness { latest_sequence, latest_at: time_of(latest_sequence), models })
+            let mut times: BTreeMap<i64, Option<i64>> = BTreeMap::new();
+            for sequence in through.values().copied().chain([latest_sequence]) {
+                if sequence > 0 && !times.contains_key(&sequence) {
+                    times.insert(sequence, ledger.committed_at(sequence).await?);
+                }
+            }
+            let time_of = |sequence: i64| times.get(&sequence).copied().flatten();
+            let mut models = BTreeMap::new();
+            for model in &self.project.models {
+                let Some(progress) = progress.get(model.name()) else { continue };
+                let sequence = through.get(model.name()).copied().unwrap_or(0);
+                let state = ModelFreshness {
+                    version: version(progress),
+                    // A commit that is forgotten is older than the load that has read it.
+                    data_through: time_of(sequence).or(Some(progress.updated_at)),
+                    loaded: true,
+                    definition_changed: progress.definition_hash != model.definition_hash,
+                    current: sequence >= latest_sequence,
+                };
+                models.insert(model.name().to_owned(), state);
+            }
+            Ok(Freshness { latest_sequence, latest_at: time_of(latest_sequence), models })
+        })
     }
 }
 

@@ -40,6 +40,7 @@ use datafusion::common::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::future::BoxFuture;
 use tracing::instrument;
 
 use crate::catalog::events::{ArchiveSlice, ENVELOPE_TABLE, EventSlice, EventsTable};
@@ -65,8 +66,8 @@ pub const META: &str = "meta";
 
 impl Engine {
     /// A session with `events.*` and `star.*` as they are now.
-    pub async fn session(&self) -> Result<SessionContext, PipelineError> {
-        self.session_over(|table| table).await
+    pub fn session(&self) -> BoxFuture<'_, Result<SessionContext, PipelineError>> {
+        Box::pin(async move { self.session_over(|table| table).await })
     }
 
     /// The same with each table of events as `shown` gives it.
@@ -100,13 +101,17 @@ impl Engine {
 }
 
 /// Runs one read-only query to its end.
-pub async fn collect(
-    session: &SessionContext,
-    sql: &str,
-) -> Result<Vec<RecordBatch>, DataFusionError> {
-    let read_only =
-        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    session.sql_with_options(sql, read_only).await?.collect().await
+pub fn collect<'a>(
+    session: &'a SessionContext,
+    sql: &'a str,
+) -> BoxFuture<'a, Result<Vec<RecordBatch>, DataFusionError>> {
+    Box::pin(async move {
+        let read_only = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        session.sql_with_options(sql, read_only).await?.collect().await
+    })
 }
 
 impl Engine {
@@ -115,25 +120,27 @@ impl Engine {
     /// # Errors
     /// Mistakes in the text or the parameters. What goes wrong later is told by the stream.
     #[instrument(target = "span", name = "plan query", skip_all)]
-    pub async fn query(
-        &self,
-        statement: &PreparedStatement,
-        given: &BTreeMap<String, String>,
+    pub fn query<'a>(
+        &'a self,
+        statement: &'a PreparedStatement,
+        given: &'a BTreeMap<String, String>,
         overflow: Overflow,
-    ) -> Result<QueryStream, QueryError> {
-        let cancellation = Cancellation::new(Instant::now(), self.queries.timeout);
-        let values = parameters::bind(&statement.header, given)?;
-        // What there is to be read is asked here; the rest is for the threads of queries.
-        let state = match self.queries.timeout {
-            None => self.query_state().await?,
-            Some(limit) => tokio::time::timeout(cancellation.time_left(), self.query_state())
-                .await
-                .map_err(|_| QueryError::TimedOut { limit })??,
-        };
-        let bounds = Bounds::new(self.queries.memory.limit, Arc::clone(&cancellation));
-        let state = bounds.apply(state);
-        let asked = Asked::Statement(Box::new(statement.clone()), values.into());
-        stream::start(state, asked, &self.queries, overflow, cancellation).await
+    ) -> BoxFuture<'a, Result<QueryStream, QueryError>> {
+        Box::pin(async move {
+            let cancellation = Cancellation::new(Instant::now(), self.queries.timeout);
+            let values = parameters::bind(&statement.header, given)?;
+            // What there is to be read is asked here; the rest is for the threads of queries.
+            let state = match self.queries.timeout {
+                None => self.query_state().await?,
+                Some(limit) => tokio::time::timeout(cancellation.time_left(), self.query_state())
+                    .await
+                    .map_err(|_| QueryError::TimedOut { limit })??,
+            };
+            let bounds = Bounds::new(self.queries.memory.limit, Arc::clone(&cancellation));
+            let state = bounds.apply(state);
+            let asked = Asked::Statement(Box::new(statement.clone()), values.into());
+            stream::start(state, asked, &self.queries, overflow, cancellation).await
+        })
     }
 
     /// The saved query of that name.

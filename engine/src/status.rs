@@ -1,5 +1,6 @@
 //! What an operator wants to know: the accounting, how far each model is, whether the stores answer.
 
+use futures::future::BoxFuture;
 use serde::Serialize;
 
 use crate::checks::latest::FailingCheck;
@@ -201,49 +202,60 @@ pub struct StoreStatus {
 impl Engine {
     /// Reads the state of the installation. A hot store or landing that does not answer is part of
     /// the state; a ledger or warehouse that does not is an error.
-    pub async fn status(&self) -> Result<Status, PipelineError> {
-        let stores = &self.stores;
-        let LedgerSnapshot { latest_sequence, segments, archive, partitions, quarantine: groups } =
-            stores.ledger.snapshot().await?;
-        let gaps = stores.ledger.gaps().await?;
-        let landing = landing_status(&segments, latest_sequence);
-        let hot = stores.hot.count().await;
-        let listed = stores.landing.list().await;
-        let archive_error = self.archive_fault(&archive).await;
-        let health = |store, name, error: Option<String>| StoreStatus {
-            store,
-            name,
-            healthy: error.is_none(),
-            detail: error,
-        };
-        let store_states = vec![
-            health("hot", stores.hot.name(), hot.as_ref().err().map(ToString::to_string)),
-            health("landing", stores.landing.name(), listed.err().map(|error| error.to_string())),
-            health("archive", stores.archive.name().to_owned(), archive_error),
-            health("ledger", stores.ledger.name(), None),
-            health("warehouse", stores.warehouse.name(), None),
-            health("cache", stores.cache.name(), stores.cache.fault().await),
-        ];
-        let models = self.model_states(latest_sequence).await?;
-        Ok(Status {
-            accounting: account(&partitions, &groups, &landing, archive.rows()),
-            partitions: partitions.iter().map(partition_status).collect(),
-            checks: self.failing_checks(&models).await?,
-            models,
-            gaps: gaps.into_iter().map(|gap| gap_status(gap, &partitions)).collect(),
-            quarantine: groups
-                .into_iter()
-                .map(|group| QuarantineCount {
-                    reason: group.reason,
-                    event_type: group.event_type,
-                    open: group.open,
-                    replayed: group.replayed,
-                })
-                .collect(),
-            landing,
-            archive: archive_status(&archive),
-            hot: HotStatus { events: hot.ok() },
-            stores: store_states,
+    pub fn status(&self) -> BoxFuture<'_, Result<Status, PipelineError>> {
+        Box::pin(async move {
+            let stores = &self.stores;
+            let LedgerSnapshot {
+                latest_sequence,
+                segments,
+                archive,
+                partitions,
+                quarantine: groups,
+            } = stores.ledger.snapshot().await?;
+            let gaps = stores.ledger.gaps().await?;
+            let landing = landing_status(&segments, latest_sequence);
+            let hot = stores.hot.count().await;
+            let listed = stores.landing.list().await;
+            let archive_error = self.archive_fault(&archive).await;
+            let health = |store, name, error: Option<String>| StoreStatus {
+                store,
+                name,
+                healthy: error.is_none(),
+                detail: error,
+            };
+            let store_states = vec![
+                health("hot", stores.hot.name(), hot.as_ref().err().map(ToString::to_string)),
+                health(
+                    "landing",
+                    stores.landing.name(),
+                    listed.err().map(|error| error.to_string()),
+                ),
+                health("archive", stores.archive.name().to_owned(), archive_error),
+                health("ledger", stores.ledger.name(), None),
+                health("warehouse", stores.warehouse.name(), None),
+                health("cache", stores.cache.name(), stores.cache.fault().await),
+            ];
+            let models = self.model_states(latest_sequence).await?;
+            Ok(Status {
+                accounting: account(&partitions, &groups, &landing, archive.rows()),
+                partitions: partitions.iter().map(partition_status).collect(),
+                checks: self.failing_checks(&models).await?,
+                models,
+                gaps: gaps.into_iter().map(|gap| gap_status(gap, &partitions)).collect(),
+                quarantine: groups
+                    .into_iter()
+                    .map(|group| QuarantineCount {
+                        reason: group.reason,
+                        event_type: group.event_type,
+                        open: group.open,
+                        replayed: group.replayed,
+                    })
+                    .collect(),
+                landing,
+                archive: archive_status(&archive),
+                hot: HotStatus { events: hot.ok() },
+                stores: store_states,
+            })
         })
     }
 
@@ -273,36 +285,43 @@ impl Engine {
     ///
     /// # Errors
     /// When the ledger or the warehouse does not answer.
-    pub async fn model_statuses(&self) -> Result<Vec<ModelStatus>, PipelineError> {
-        self.model_states(self.stores.ledger.latest_sequence().await?).await
+    pub fn model_statuses(&self) -> BoxFuture<'_, Result<Vec<ModelStatus>, PipelineError>> {
+        Box::pin(
+            async move { self.model_states(self.stores.ledger.latest_sequence().await?).await },
+        )
     }
 
     /// How far each model is; `latest` is the latest commit.
-    pub async fn model_states(&self, latest: i64) -> Result<Vec<ModelStatus>, PipelineError> {
-        let progress = self.stores.warehouse.progress().await?;
-        let marks = self.stores.warehouse.stale_marks().await?;
-        let mut states = Vec::with_capacity(self.project.models.len());
-        for model in &self.project.models {
-            let known: Option<&ModelProgress> =
-                progress.iter().find(|progress| progress.model == model.name());
-            let stale_days =
-                marks.iter().filter(|mark| mark.consumer == model.name()).count() as u64;
-            states.push(ModelStatus {
-                model: model.name().to_owned(),
-                layer: model.source.layer.name(),
-                ledger_sequence: known.map(|known| known.ledger_sequence),
-                behind_commits: if model.strategy.reads_events() {
-                    latest - known.map_or(0, |known| known.ledger_sequence)
-                } else {
-                    0
-                },
-                stale_days,
-                definition_changed: known
-                    .is_some_and(|known| known.definition_hash != model.definition_hash),
-                updated_at: known.map(|known| known.updated_at),
-            });
-        }
-        Ok(states)
+    pub fn model_states(
+        &self,
+        latest: i64,
+    ) -> BoxFuture<'_, Result<Vec<ModelStatus>, PipelineError>> {
+        Box::pin(async move {
+            let progress = self.stores.warehouse.progress().await?;
+            let marks = self.stores.warehouse.stale_marks().await?;
+            let mut states = Vec::with_capacity(self.project.models.len());
+            for model in &self.project.models {
+                let known: Option<&ModelProgress> =
+                    progress.iter().find(|progress| progress.model == model.name());
+                let stale_days =
+                    marks.iter().filter(|mark| mark.consumer == model.name()).count() as u64;
+                states.push(ModelStatus {
+                    model: model.name().to_owned(),
+                    layer: model.source.layer.name(),
+                    ledger_sequence: known.map(|known| known.ledger_sequence),
+                    behind_commits: if model.strategy.reads_events() {
+                        latest - known.map_or(0, |known| known.ledger_sequence)
+                    } else {
+                        0
+                    },
+                    stale_days,
+                    definition_changed: known
+                        .is_some_and(|known| known.definition_hash != model.definition_hash),
+                    updated_at: known.map(|known| known.updated_at),
+                });
+            }
+            Ok(states)
+        })
     }
 }
 

@@ -17,6 +17,7 @@ pub mod sweep;
 
 use std::sync::{Arc, Mutex};
 
+use futures::future::BoxFuture;
 use questlake_engine::project::checks::{CompiledCheck, compile_checks};
 use questlake_engine::project::contract::EventContract;
 use questlake_engine::settings::{IngestSettings, LandingCompression};
@@ -119,13 +120,15 @@ impl Ingester {
     /// Takes one batch in, from the first step to the last.
     #[instrument(target = "span", name = "ingest batch", skip_all,
         fields(records = batch.records.records.len()))]
-    pub async fn ingest(&self, batch: Batch) -> Result<BatchOutcome, IngestError> {
-        let ingester = self.clone();
-        let prepared = tokio::task::spawn_blocking(move || ingester.prepare(batch))
-            .await
-            .map_err(|error| aborted("decoding", &error))??;
-        let deduplicated = self.deduplicate(prepared).await?;
-        self.publish(deduplicated).await
+    pub fn ingest(&self, batch: Batch) -> BoxFuture<'_, Result<BatchOutcome, IngestError>> {
+        Box::pin(async move {
+            let ingester = self.clone();
+            let prepared = tokio::task::spawn_blocking(move || ingester.prepare(batch))
+                .await
+                .map_err(|error| aborted("decoding", &error))??;
+            let deduplicated = self.deduplicate(prepared).await?;
+            self.publish(deduplicated).await
+        })
     }
 
     /// The stores that events land in.

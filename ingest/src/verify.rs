@@ -11,6 +11,7 @@ use arrow::datatypes::{
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::SecondsFormat;
 use datafusion::common::DataFusionError;
+use futures::future::BoxFuture;
 use questlake_engine::pipeline::{Engine, PipelineError};
 use questlake_engine::query::collect;
 
@@ -89,21 +90,27 @@ pub enum VerifyError {
 }
 
 /// Compares the warehouse and the ledger with the truth.
-pub async fn verify(engine: &Engine, truth: &Truth) -> Result<VerifyReport, VerifyError> {
-    let session = engine.session().await?;
-    let mut report = VerifyReport::default();
-    for (name, table) in &truth.tables {
-        let columns: Vec<String> =
-            table.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
-        let sql = format!("SELECT {} FROM star.\"{name}\"", columns.join(", "));
-        let rows = collect(&session, &sql)
-            .await
-            .map_err(|source| VerifyError::Table { table: name.clone(), source: source.into() })?;
-        report.tables.push(compare_table(name, table, &rows));
-    }
-    report.tables.push(compare_events(engine, truth).await?);
-    report.tables.push(compare_accounting(engine, truth).await?);
-    Ok(report)
+pub fn verify<'a>(
+    engine: &'a Engine,
+    truth: &'a Truth,
+) -> BoxFuture<'a, Result<VerifyReport, VerifyError>> {
+    Box::pin(async move {
+        let session = engine.session().await?;
+        let mut report = VerifyReport::default();
+        for (name, table) in &truth.tables {
+            let columns: Vec<String> =
+                table.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
+            let sql = format!("SELECT {} FROM star.\"{name}\"", columns.join(", "));
+            let rows = collect(&session, &sql).await.map_err(|source| VerifyError::Table {
+                table: name.clone(),
+                source: source.into(),
+            })?;
+            report.tables.push(compare_table(name, table, &rows));
+        }
+        report.tables.push(compare_events(engine, truth).await?);
+        report.tables.push(compare_accounting(engine, truth).await?);
+        Ok(report)
+    })
 }
 
 /// A found cell, as it is compared.

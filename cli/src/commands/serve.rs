@@ -94,7 +94,7 @@ impl Server {
                 "callers need a key: `questlake key create NAME --scope read,query` makes one",
             );
         }
-        let stopped = app.stop.told();
+        let stopped = Box::pin(app.stop.told());
         let serving = tokio::spawn(questlake_api::server::serve(listener, router, api, stopped));
         Ok(Self { intake, worker, serving, stop: app.stop.clone() })
     }

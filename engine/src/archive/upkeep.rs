@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::prelude::SessionContext;
+use futures::future::BoxFuture;
 use tracing::{info, warn};
 
 use super::{ArchiveError, millis};
@@ -27,49 +28,57 @@ pub struct UpkeepReport {
 
 impl Engine {
     /// Puts small files of the same day together.
-    pub async fn optimize_archive(&self, report: &mut UpkeepReport) -> Result<(), ArchiveError> {
-        let _lock = self.stores.warehouse.lock("archive").await?;
-        let session = SessionContext::new_with_config_rt(
-            session_config(&self.limits),
-            Arc::clone(&self.runtime),
-        );
-        for event_type in self.archived_types().await? {
-            let Some(mut table) = self.caught_up_table(&event_type).await? else { continue };
-            let done = table.optimize(&session.state()).await?;
-            self.show_to_readers(&table, false).await?;
-            if done.files_before > 0 {
-                report.optimized.push((event_type, done));
+    pub fn optimize_archive<'a>(
+        &'a self,
+        report: &'a mut UpkeepReport,
+    ) -> BoxFuture<'a, Result<(), ArchiveError>> {
+        Box::pin(async move {
+            let _lock = self.stores.warehouse.lock("archive").await?;
+            let session = SessionContext::new_with_config_rt(
+                session_config(&self.limits),
+                Arc::clone(&self.runtime),
+            );
+            for event_type in self.archived_types().await? {
+                let Some(mut table) = self.caught_up_table(&event_type).await? else { continue };
+                let done = table.optimize(&session.state()).await?;
+                self.show_to_readers(&table, false).await?;
+                if done.files_before > 0 {
+                    report.optimized.push((event_type, done));
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Removes files that were replaced longer ago than `older_than`, and what crashes left behind.
-    pub async fn vacuum_archive(
-        &self,
+    pub fn vacuum_archive<'a>(
+        &'a self,
         older_than: Duration,
         dry_run: bool,
-        report: &mut UpkeepReport,
-    ) -> Result<(), ArchiveError> {
-        let _lock = self.stores.warehouse.lock("archive").await?;
-        for event_type in self.archived_types().await? {
-            let Some(mut table) = self.caught_up_table(&event_type).await? else { continue };
-            let state = self.stores.ledger.archive_state().await?;
-            let caught_up_at = state.tables.get(&event_type).map_or(0, |table| table.caught_up_at);
-            if caught_up_at > now_millis().saturating_sub(millis(older_than)) {
-                info!(
-                    event_type,
-                    "the archive of {event_type} is not vacuumed yet: after a crash, queries used \
+        report: &'a mut UpkeepReport,
+    ) -> BoxFuture<'a, Result<(), ArchiveError>> {
+        Box::pin(async move {
+            let _lock = self.stores.warehouse.lock("archive").await?;
+            for event_type in self.archived_types().await? {
+                let Some(mut table) = self.caught_up_table(&event_type).await? else { continue };
+                let state = self.stores.ledger.archive_state().await?;
+                let caught_up_at =
+                    state.tables.get(&event_type).map_or(0, |table| table.caught_up_at);
+                if caught_up_at > now_millis().saturating_sub(millis(older_than)) {
+                    info!(
+                        event_type,
+                        "the archive of {event_type} is not vacuumed yet: after a crash, queries used \
                      files that it had replaced until a moment ago"
-                );
-                continue;
+                    );
+                    continue;
+                }
+                let done = table.vacuum(older_than, dry_run).await?;
+                if done.files_removed > 0 {
+                    report.vacuumed.push((event_type, done));
+                }
             }
-            let done = table.vacuum(older_than, dry_run).await?;
-            if done.files_removed > 0 {
-                report.vacuumed.push((event_type, done));
-            }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// The table at its latest version, which readers use from now on at the latest; `None` while a

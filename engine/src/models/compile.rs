@@ -15,6 +15,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{SelectItem, SetExpr, Spanned, Statement as SqlStatement};
+use futures::future::BoxFuture;
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::load::{check_event_partition, check_header_columns, choose_strategy};
@@ -45,41 +46,42 @@ pub struct BrokenNames {
 
 /// Plans all models. Every mistake goes to `diagnostics`; a model whose upstream has a mistake is
 /// not planned, so that one mistake is reported once.
-pub async fn compile(
+pub fn compile<'a>(
     contracts: Vec<Arc<EventContract>>,
     sources: Vec<ModelSource>,
-    broken: &BrokenNames,
-    diagnostics: &mut Diagnostics,
-) -> CompiledProject {
-    let event_types: BTreeSet<String> =
-        contracts.iter().map(|contract| contract.event_type.clone()).collect();
-    let (order, mistakes) = order_models(&sources, &event_types, broken);
-    diagnostics.extend(mistakes);
-    let sources: Vec<Arc<ModelSource>> = sources.into_iter().map(Arc::new).collect();
-    let mut tables: BTreeMap<String, SchemaRef> = BTreeMap::new();
-    let mut models: Vec<Arc<Model>> = Vec::new();
-    for index in order {
-        let source = &sources[index];
-        let upstream_failed =
-            source.reads_star.iter().any(|read| !tables.contains_key(&read.value))
-                || source
-                    .reads_events
-                    .iter()
-                    .any(|read| read.value != ENVELOPE_TABLE && !event_types.contains(&read.value));
-        if upstream_failed {
-            continue;
-        }
-        match compile_model(source, &contracts, &tables, &models).await {
-            Ok(model) => {
-                tables.insert(source.name.clone(), model.table.schema());
-                models.push(Arc::new(model));
+    broken: &'a BrokenNames,
+    diagnostics: &'a mut Diagnostics,
+) -> BoxFuture<'a, CompiledProject> {
+    Box::pin(async move {
+        let event_types: BTreeSet<String> =
+            contracts.iter().map(|contract| contract.event_type.clone()).collect();
+        let (order, mistakes) = order_models(&sources, &event_types, broken);
+        diagnostics.extend(mistakes);
+        let sources: Vec<Arc<ModelSource>> = sources.into_iter().map(Arc::new).collect();
+        let mut tables: BTreeMap<String, SchemaRef> = BTreeMap::new();
+        let mut models: Vec<Arc<Model>> = Vec::new();
+        for index in order {
+            let source = &sources[index];
+            let upstream_failed =
+                source.reads_star.iter().any(|read| !tables.contains_key(&read.value))
+                    || source.reads_events.iter().any(|read| {
+                        read.value != ENVELOPE_TABLE && !event_types.contains(&read.value)
+                    });
+            if upstream_failed {
+                continue;
             }
-            Err(mistakes) => diagnostics.extend(mistakes),
+            match compile_model(source, &contracts, &tables, &models).await {
+                Ok(model) => {
+                    tables.insert(source.name.clone(), model.table.schema());
+                    models.push(Arc::new(model));
+                }
+                Err(mistakes) => diagnostics.extend(mistakes),
+            }
         }
-    }
-    let mut project = CompiledProject { contracts, models, ..CompiledProject::default() };
-    project.waits = waits_of_models(&project);
-    project
+        let mut project = CompiledProject { contracts, models, ..CompiledProject::default() };
+        project.waits = waits_of_models(&project);
+        project
+    })
 }
 
 async fn compile_model(

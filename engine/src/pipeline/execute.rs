@@ -10,6 +10,7 @@ use datafusion::dataframe::DataFrame;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::{Expr, cast};
 use datafusion::prelude::{SessionConfig, SessionContext, lit};
+use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use tracing::debug;
 
@@ -54,19 +55,21 @@ pub struct Execution {
 }
 
 /// Runs `plan` for `model`: computes its rows, has them checked, and publishes them.
-pub async fn execute_model(
-    engine: &Engine,
-    model: &Model,
-    plan: &ModelPlan,
+pub fn execute_model<'a>(
+    engine: &'a Engine,
+    model: &'a Model,
+    plan: &'a ModelPlan,
     run: RunTime,
-) -> Execution {
-    let mut checks = Vec::new();
-    let mut touched = Touched::default();
-    let outcome = execute(engine, model, plan, run, &mut checks, &mut touched).await;
-    if let Some(key) = key_outcome(model, &outcome) {
-        checks.insert(0, key);
-    }
-    Execution { outcome, checks, touched }
+) -> BoxFuture<'a, Execution> {
+    Box::pin(async move {
+        let mut checks = Vec::new();
+        let mut touched = Touched::default();
+        let outcome = execute(engine, model, plan, run, &mut checks, &mut touched).await;
+        if let Some(key) = key_outcome(model, &outcome) {
+            checks.insert(0, key);
+        }
+        Execution { outcome, checks, touched }
+    })
 }
 
 async fn execute(

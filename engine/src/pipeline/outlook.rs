@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
+
 use super::plan::{
     Action, ModelPlan, RunOptions, Situation, event_days, plan_model, source_days,
     touched_partitions,
@@ -81,43 +83,49 @@ impl PlannedModel {
 
 impl Engine {
     /// What a run would do, in the order in which it would.
-    pub async fn plan(&self, options: &RunOptions) -> Result<Vec<PlannedModel>, PipelineError> {
-        let selected = select_models(&self.project, &options.select)?;
-        let situation = Situation::read(self, None).await?;
-        self.refuse_unreadable(&selected, options, &situation).await?;
-        let latest = self.latest_day(&situation).await?;
-        let mut planned: Vec<PlannedModel> = Vec::new();
-        let mut changing: BTreeMap<&str, Change> = BTreeMap::new();
-        for model in self.project.models.iter().filter(|model| selected.contains(model.name())) {
-            let plan = plan_model(self, model, options, &situation).await?;
-            let difference = self.difference(model, &plan).await?;
-            let is_refused = model.strategy.reads_events()
-                && plan.progress.is_some()
-                && !options.full_refresh
-                && difference.as_ref().is_some_and(|difference| !difference.only_adds());
-            let mut entry = PlannedModel {
-                plan,
-                rows: None,
-                difference,
-                is_refused,
-                changing_upstream: Vec::new(),
-                forecast: Forecast::default(),
-                downstream: Vec::new(),
-            };
-            foresee(model, &changing, &mut entry);
-            entry.forecast.days.retain(|day| latest.is_none_or(|latest| *day <= latest));
-            entry.rows = self.estimate_input(model, &entry).await?;
-            if entry.changes() {
-                let change = self.change(model, &entry, &situation, latest).await?;
-                changing.insert(model.name(), change);
-                entry.downstream = self.downstream(model.name(), &selected);
+    pub fn plan<'a>(
+        &'a self,
+        options: &'a RunOptions,
+    ) -> BoxFuture<'a, Result<Vec<PlannedModel>, PipelineError>> {
+        Box::pin(async move {
+            let selected = select_models(&self.project, &options.select)?;
+            let situation = Situation::read(self, None).await?;
+            self.refuse_unreadable(&selected, options, &situation).await?;
+            let latest = self.latest_day(&situation).await?;
+            let mut planned: Vec<PlannedModel> = Vec::new();
+            let mut changing: BTreeMap<&str, Change> = BTreeMap::new();
+            for model in self.project.models.iter().filter(|model| selected.contains(model.name()))
+            {
+                let plan = plan_model(self, model, options, &situation).await?;
+                let difference = self.difference(model, &plan).await?;
+                let is_refused = model.strategy.reads_events()
+                    && plan.progress.is_some()
+                    && !options.full_refresh
+                    && difference.as_ref().is_some_and(|difference| !difference.only_adds());
+                let mut entry = PlannedModel {
+                    plan,
+                    rows: None,
+                    difference,
+                    is_refused,
+                    changing_upstream: Vec::new(),
+                    forecast: Forecast::default(),
+                    downstream: Vec::new(),
+                };
+                foresee(model, &changing, &mut entry);
+                entry.forecast.days.retain(|day| latest.is_none_or(|latest| *day <= latest));
+                entry.rows = self.estimate_input(model, &entry).await?;
+                if entry.changes() {
+                    let change = self.change(model, &entry, &situation, latest).await?;
+                    changing.insert(model.name(), change);
+                    entry.downstream = self.downstream(model.name(), &selected);
+                }
+                if options.backfill.is_none() {
+                    entry.plan.action = entry.plan.action.named(latest);
+                }
+                planned.push(entry);
             }
-            if options.backfill.is_none() {
-                entry.plan.action = entry.plan.action.named(latest);
-            }
-            planned.push(entry);
-        }
-        Ok(planned)
+            Ok(planned)
+        })
     }
 
     /// The latest day of any partition that there is or will be, days since 1970.

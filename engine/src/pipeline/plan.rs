@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::BoxFuture;
+
 use super::Engine;
 use crate::models::{Model, Strategy};
 use crate::stores::error::StoreResult;
@@ -92,53 +94,57 @@ pub struct Situation {
 
 impl Situation {
     /// Reads the situation from the stores. `through` fixes the latest commit, if it is known.
-    pub async fn read(engine: &Engine, through: Option<i64>) -> StoreResult<Self> {
-        let through = match through {
-            Some(through) => through,
-            None => engine.stores.ledger.latest_sequence().await?,
-        };
-        let progress = engine.stores.warehouse.progress().await?;
-        let mut stale: BTreeMap<String, Vec<StaleMark>> = BTreeMap::new();
-        for mark in engine.stores.warehouse.stale_marks().await? {
-            stale.entry(mark.consumer.clone()).or_default().push(mark);
-        }
-        Ok(Self {
-            through,
-            archive: engine.stores.ledger.archive_state().await?,
-            progress: progress
-                .into_iter()
-                .map(|progress| (progress.model.clone(), progress))
-                .collect(),
-            stale,
+    pub fn read(engine: &Engine, through: Option<i64>) -> BoxFuture<'_, StoreResult<Self>> {
+        Box::pin(async move {
+            let through = match through {
+                Some(through) => through,
+                None => engine.stores.ledger.latest_sequence().await?,
+            };
+            let progress = engine.stores.warehouse.progress().await?;
+            let mut stale: BTreeMap<String, Vec<StaleMark>> = BTreeMap::new();
+            for mark in engine.stores.warehouse.stale_marks().await? {
+                stale.entry(mark.consumer.clone()).or_default().push(mark);
+            }
+            Ok(Self {
+                through,
+                archive: engine.stores.ledger.archive_state().await?,
+                progress: progress
+                    .into_iter()
+                    .map(|progress| (progress.model.clone(), progress))
+                    .collect(),
+                stale,
+            })
         })
     }
 }
 
 /// Plans one model.
-pub async fn plan_model(
-    engine: &Engine,
-    model: &Model,
-    options: &RunOptions,
-    situation: &Situation,
-) -> StoreResult<ModelPlan> {
-    let progress = situation.progress.get(model.name()).cloned();
-    let marks = situation.stale.get(model.name()).map_or(&[][..], Vec::as_slice);
-    let mended_through = marks.last().map_or(0, |mark| mark.sequence);
-    let (action, reason) = if options.full_refresh {
-        (Action::Everything, "a full refresh is asked for".to_owned())
-    } else if let Some((from, to)) = options.backfill {
-        plan_backfill(model, from, to, progress.is_some())
-    } else {
-        plan_increment(engine, model, progress.as_ref(), marks, situation).await?
-    };
-    let events = count_events(engine, model, &action, situation).await?;
-    Ok(ModelPlan {
-        model: model.name().to_owned(),
-        action,
-        reason,
-        events,
-        progress,
-        mended_through,
+pub fn plan_model<'a>(
+    engine: &'a Engine,
+    model: &'a Model,
+    options: &'a RunOptions,
+    situation: &'a Situation,
+) -> BoxFuture<'a, StoreResult<ModelPlan>> {
+    Box::pin(async move {
+        let progress = situation.progress.get(model.name()).cloned();
+        let marks = situation.stale.get(model.name()).map_or(&[][..], Vec::as_slice);
+        let mended_through = marks.last().map_or(0, |mark| mark.sequence);
+        let (action, reason) = if options.full_refresh {
+            (Action::Everything, "a full refresh is asked for".to_owned())
+        } else if let Some((from, to)) = options.backfill {
+            plan_backfill(model, from, to, progress.is_some())
+        } else {
+            plan_increment(engine, model, progress.as_ref(), marks, situation).await?
+        };
+        let events = count_events(engine, model, &action, situation).await?;
+        Ok(ModelPlan {
+            model: model.name().to_owned(),
+            action,
+            reason,
+            events,
+            progress,
+            mended_through,
+        })
     })
 }
 

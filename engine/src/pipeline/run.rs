@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::field::Empty;
@@ -28,30 +29,33 @@ impl Engine {
     /// Brings the selected models up to date. A model that fails does not keep others from being
     /// loaded, except those that read it.
     #[instrument(target = "span", name = "etl run", skip_all)]
-    pub async fn run(
-        &self,
-        options: &RunOptions,
+    pub fn run<'a>(
+        &'a self,
+        options: &'a RunOptions,
         observer: Option<Observer>,
-    ) -> Result<RunReport, PipelineError> {
-        let selected = select_models(&self.project, &options.select)?;
-        let _lock = self.stores.warehouse.lock("pipeline").await?;
-        let started_at = now_millis();
-        let names: Vec<String> =
-            self.project.models.iter().map(|model| model.name().to_owned()).collect();
-        self.stores.warehouse.forget_models_except(&names).await?;
-        if options.backfill.is_some() {
-            // What is new comes first, so that a backfill and an increment never overlap.
-            let increment = RunOptions { select: options.select.clone(), ..RunOptions::default() };
-            let report =
-                self.run_selected(&selected, &increment, started_at, observer.clone()).await?;
-            self.record(&report, started_at).await?;
-            if !report.models_succeeded() {
-                return Ok(report);
+    ) -> BoxFuture<'a, Result<RunReport, PipelineError>> {
+        Box::pin(async move {
+            let selected = select_models(&self.project, &options.select)?;
+            let _lock = self.stores.warehouse.lock("pipeline").await?;
+            let started_at = now_millis();
+            let names: Vec<String> =
+                self.project.models.iter().map(|model| model.name().to_owned()).collect();
+            self.stores.warehouse.forget_models_except(&names).await?;
+            if options.backfill.is_some() {
+                // What is new comes first, so that a backfill and an increment never overlap.
+                let increment =
+                    RunOptions { select: options.select.clone(), ..RunOptions::default() };
+                let report =
+                    self.run_selected(&selected, &increment, started_at, observer.clone()).await?;
+                self.record(&report, started_at).await?;
+                if !report.models_succeeded() {
+                    return Ok(report);
+                }
             }
-        }
-        let report = self.run_selected(&selected, options, started_at, observer).await?;
-        self.record(&report, started_at).await?;
-        Ok(report)
+            let report = self.run_selected(&selected, options, started_at, observer).await?;
+            self.record(&report, started_at).await?;
+            Ok(report)
+        })
     }
 
     async fn run_selected(

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::BoxFuture;
+
 use super::plan::{RunOptions, Situation};
 use super::select::{ancestors, select_models};
 use super::{Engine, PipelineError};
@@ -25,35 +27,44 @@ impl Engine {
     ///
     /// # Errors
     /// When a selected model is not known, or a store does not answer.
-    pub async fn warnings(&self, options: &RunOptions) -> Result<Vec<String>, PipelineError> {
-        let selected = select_models(&self.project, &options.select)?;
-        let situation = Situation::read(self, None).await?;
-        let mut warnings = self.outdated_upstream(&selected, &situation);
-        let mut pending = self.pending_refreshes().await?;
-        pending.retain(|model| !(options.full_refresh && selected.contains(model)));
-        warnings.extend(pending_text(&pending));
-        Ok(warnings)
+    pub fn warnings<'a>(
+        &'a self,
+        options: &'a RunOptions,
+    ) -> BoxFuture<'a, Result<Vec<String>, PipelineError>> {
+        Box::pin(async move {
+            let selected = select_models(&self.project, &options.select)?;
+            let situation = Situation::read(self, None).await?;
+            let mut warnings = self.outdated_upstream(&selected, &situation);
+            let mut pending = self.pending_refreshes().await?;
+            pending.retain(|model| !(options.full_refresh && selected.contains(model)));
+            warnings.extend(pending_text(&pending));
+            Ok(warnings)
+        })
     }
 
     /// Which of the tables that a query reads are not what their models' SQL says, in sentences.
     ///
     /// # Errors
     /// When the warehouse does not answer.
-    pub async fn outdated_tables(&self, statement: &PreparedStatement) -> StoreResult<Vec<String>> {
-        let tables = statement.tables.iter().filter_map(|table| schema_and_name(&table.value));
-        let models: BTreeSet<&str> =
-            tables.filter(|(schema, _)| *schema == STAR).map(|(_, name)| name).collect();
-        if models.is_empty() {
-            return Ok(Vec::new());
-        }
-        let progress = self.stores.warehouse.progress().await?;
-        let is_outdated = |known: &&ModelProgress| {
-            let model = self.project.model(&known.model);
-            models.contains(known.model.as_str())
-                && model.is_some_and(|model| model.definition_hash != known.definition_hash)
-        };
-        let outdated = progress.iter().filter(is_outdated);
-        Ok(outdated
+    pub fn outdated_tables<'a>(
+        &'a self,
+        statement: &'a PreparedStatement,
+    ) -> BoxFuture<'a, StoreResult<Vec<String>>> {
+        Box::pin(async move {
+            let tables = statement.tables.iter().filter_map(|table| schema_and_name(&table.value));
+            let models: BTreeSet<&str> =
+                tables.filter(|(schema, _)| *schema == STAR).map(|(_, name)| name).collect();
+            if models.is_empty() {
+                return Ok(Vec::new());
+            }
+            let progress = self.stores.warehouse.progress().await?;
+            let is_outdated = |known: &&ModelProgress| {
+                let model = self.project.model(&known.model);
+                models.contains(known.model.as_str())
+                    && model.is_some_and(|model| model.definition_hash != known.definition_hash)
+            };
+            let outdated = progress.iter().filter(is_outdated);
+            Ok(outdated
             .map(|known| {
                 format!(
                     "star.{} was built by a former definition, and its rows are of that one: run \
@@ -62,6 +73,7 @@ impl Engine {
                 )
             })
             .collect())
+        })
     }
 
     /// Models of this project whose latest full refresh was not done, in the order of a run. Their
@@ -69,11 +81,13 @@ impl Engine {
     ///
     /// # Errors
     /// When the warehouse does not answer.
-    pub async fn pending_refreshes(&self) -> StoreResult<Vec<String>> {
-        let history = self.stores.warehouse.runs(HISTORY).await?;
-        let pending = not_refreshed(&history);
-        let models = self.project.models.iter().map(|model| model.name());
-        Ok(models.filter(|name| pending.contains(name)).map(str::to_owned).collect())
+    pub fn pending_refreshes(&self) -> BoxFuture<'_, StoreResult<Vec<String>>> {
+        Box::pin(async move {
+            let history = self.stores.warehouse.runs(HISTORY).await?;
+            let pending = not_refreshed(&history);
+            let models = self.project.models.iter().map(|model| model.name());
+            Ok(models.filter(|name| pending.contains(name)).map(str::to_owned).collect())
+        })
     }
 
     /// Tables that selected models are made of, that are not selected themselves, and that are not

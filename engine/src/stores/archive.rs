@@ -45,6 +45,7 @@ use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::table::state::DeltaTableState;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
@@ -118,86 +119,97 @@ impl Archive {
     }
 
     /// Whether an event type has a table.
-    pub async fn has_table(&self, event_type: &str) -> StoreResult<bool> {
-        let entries = self.root.clone().join(event_type).join("_delta_log");
-        let first = self.store.list(Some(&entries)).next().await.transpose();
-        let first = first.map_err(|error| {
-            failed(&self.name, format!("look for the table of {event_type}"), error)
-        })?;
-        Ok(first.is_some())
+    pub fn has_table<'a>(&'a self, event_type: &'a str) -> BoxFuture<'a, StoreResult<bool>> {
+        Box::pin(async move {
+            let entries = self.root.clone().join(event_type).join("_delta_log");
+            let first = self.store.list(Some(&entries)).next().await.transpose();
+            let first = first.map_err(|error| {
+                failed(&self.name, format!("look for the table of {event_type}"), error)
+            })?;
+            Ok(first.is_some())
+        })
     }
 
     /// The table of an event type at `version`, or at its latest; `None` if there is no table yet.
-    pub async fn existing_table(
-        &self,
-        event_type: &str,
+    pub fn existing_table<'a>(
+        &'a self,
+        event_type: &'a str,
         version: Option<i64>,
-    ) -> StoreResult<Option<ArchiveTable>> {
-        let log = self.log(event_type)?;
-        let operation = || format!("open the table of {event_type}");
-        if !self.has_table(event_type).await? {
-            return Ok(None);
-        }
-        let version = version.and_then(|version| u64::try_from(version).ok());
-        let snapshot = match EagerSnapshot::try_new(log.as_ref(), version).await {
-            Ok(snapshot) => snapshot,
-            Err(DeltaTableError::NotATable(_)) => return Ok(None),
-            Err(error) => {
-                return Err(failed(&self.name, operation(), error));
+    ) -> BoxFuture<'a, StoreResult<Option<ArchiveTable>>> {
+        Box::pin(async move {
+            let log = self.log(event_type)?;
+            let operation = || format!("open the table of {event_type}");
+            if !self.has_table(event_type).await? {
+                return Ok(None);
             }
-        };
-        schema::check_protocol(snapshot.protocol()).map_err(|error| {
-            failed(&self.name, format!("open the table of {event_type}"), error)
-        })?;
-        let state = DeltaTableState::new(snapshot);
-        Ok(Some(ArchiveTable::new(self.clone(), event_type, log, state)))
+            let version = version.and_then(|version| u64::try_from(version).ok());
+            let snapshot = match EagerSnapshot::try_new(log.as_ref(), version).await {
+                Ok(snapshot) => snapshot,
+                Err(DeltaTableError::NotATable(_)) => return Ok(None),
+                Err(error) => {
+                    return Err(failed(&self.name, operation(), error));
+                }
+            };
+            schema::check_protocol(snapshot.protocol()).map_err(|error| {
+                failed(&self.name, format!("open the table of {event_type}"), error)
+            })?;
+            let state = DeltaTableState::new(snapshot);
+            Ok(Some(ArchiveTable::new(self.clone(), event_type, log, state)))
+        })
     }
 
     /// The files of an event type's table as of `version`, in no order. Asking again for the same
     /// version does not read the log again.
-    pub async fn files_at(
-        &self,
-        event_type: &str,
+    pub fn files_at<'a>(
+        &'a self,
+        event_type: &'a str,
         version: i64,
-    ) -> StoreResult<Arc<[ArchiveFile]>> {
-        let known = || self.known_files.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(found) = known().get(event_type)
-            && found.version == version
-        {
-            return Ok(Arc::clone(&found.files));
-        }
-        let Some(table) = self.existing_table(event_type, Some(version)).await? else {
-            let operation = format!("open the table of {event_type}");
-            let missing = ArchiveError::Missing(event_type.to_owned());
-            return Err(failed(&self.name, operation, missing));
-        };
-        let files: Arc<[ArchiveFile]> = table.files(None)?.into();
-        let entry = KnownFiles { version, files: Arc::clone(&files) };
-        known().insert(event_type.to_owned(), entry);
-        Ok(files)
+    ) -> BoxFuture<'a, StoreResult<Arc<[ArchiveFile]>>> {
+        Box::pin(async move {
+            let known = || self.known_files.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if let Some(found) = known().get(event_type)
+                && found.version == version
+            {
+                return Ok(Arc::clone(&found.files));
+            }
+            let Some(table) = self.existing_table(event_type, Some(version)).await? else {
+                let operation = format!("open the table of {event_type}");
+                let missing = ArchiveError::Missing(event_type.to_owned());
+                return Err(failed(&self.name, operation, missing));
+            };
+            let files: Arc<[ArchiveFile]> = table.files(None)?.into();
+            let entry = KnownFiles { version, files: Arc::clone(&files) };
+            known().insert(event_type.to_owned(), entry);
+            Ok(files)
+        })
     }
 
     /// The table of a contract at its latest version: created, or with the columns added that the
     /// contract has gained.
-    pub async fn table(&self, contract: &EventContract) -> StoreResult<ArchiveTable> {
-        let event_type = contract.event_type.as_str();
-        let operation = || format!("prepare the table of {event_type}");
-        for _ in 0..MAX_ATTEMPTS {
-            let Some(table) = self.existing_table(event_type, None).await? else {
-                self.create(contract).await?;
-                continue;
-            };
-            let evolved = schema::evolved(table.snapshot(), contract)
-                .map_err(|error| failed(&self.name, operation(), error))?;
-            let Some((metadata, fields)) = evolved else { return Ok(table) };
-            let change = Change {
-                actions: vec![Action::Metadata(metadata)],
-                operation: DeltaOperation::AddColumn { fields },
-                through: None,
-            };
-            attempt(&self.name, table.log(), table.next_version(), &change).await?;
-        }
-        Err(failed(&self.name, operation(), ArchiveError::Contended(MAX_ATTEMPTS)))
+    pub fn table<'a>(
+        &'a self,
+        contract: &'a EventContract,
+    ) -> BoxFuture<'a, StoreResult<ArchiveTable>> {
+        Box::pin(async move {
+            let event_type = contract.event_type.as_str();
+            let operation = || format!("prepare the table of {event_type}");
+            for _ in 0..MAX_ATTEMPTS {
+                let Some(table) = self.existing_table(event_type, None).await? else {
+                    self.create(contract).await?;
+                    continue;
+                };
+                let evolved = schema::evolved(table.snapshot(), contract)
+                    .map_err(|error| failed(&self.name, operation(), error))?;
+                let Some((metadata, fields)) = evolved else { return Ok(table) };
+                let change = Change {
+                    actions: vec![Action::Metadata(metadata)],
+                    operation: DeltaOperation::AddColumn { fields },
+                    through: None,
+                };
+                attempt(&self.name, table.log(), table.next_version(), &change).await?;
+            }
+            Err(failed(&self.name, operation(), ArchiveError::Contended(MAX_ATTEMPTS)))
+        })
     }
 
     async fn create(&self, contract: &EventContract) -> StoreResult<Attempt> {

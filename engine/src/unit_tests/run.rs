@@ -10,6 +10,7 @@ use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::DataFusionError;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::SessionConfig;
+use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use tokio::task::JoinSet;
 
@@ -24,30 +25,32 @@ use crate::models::errors::tidy;
 use crate::pipeline::execute::model_rows;
 
 /// Runs the tests, so many at the same time, and returns the reports in the order of the tests.
-pub async fn run(
-    project: &Arc<CompiledProject>,
-    tests: &[Arc<ModelTest>],
+pub fn run<'a>(
+    project: &'a Arc<CompiledProject>,
+    tests: &'a [Arc<ModelTest>],
     at_once: usize,
-) -> Vec<TestReport> {
-    let mut reports = Vec::with_capacity(tests.len());
-    let mut tasks = JoinSet::new();
-    let mut waiting = tests.iter().enumerate();
-    loop {
-        while tasks.len() < at_once.max(1)
-            && let Some((index, test)) = waiting.next()
-        {
-            let (project, test) = (Arc::clone(project), Arc::clone(test));
-            tasks.spawn(async move { run_one(&project, &test, index).await });
+) -> BoxFuture<'a, Vec<TestReport>> {
+    Box::pin(async move {
+        let mut reports = Vec::with_capacity(tests.len());
+        let mut tasks = JoinSet::new();
+        let mut waiting = tests.iter().enumerate();
+        loop {
+            while tasks.len() < at_once.max(1)
+                && let Some((index, test)) = waiting.next()
+            {
+                let (project, test) = (Arc::clone(project), Arc::clone(test));
+                tasks.spawn(async move { run_one(&project, &test, index).await });
+            }
+            match tasks.join_next().await {
+                Some(Ok(report)) => reports.push(report),
+                // Panics are caught within; nothing else ends a task.
+                Some(Err(_)) => {}
+                None => break,
+            }
         }
-        match tasks.join_next().await {
-            Some(Ok(report)) => reports.push(report),
-            // Panics are caught within; nothing else ends a task.
-            Some(Err(_)) => {}
-            None => break,
-        }
-    }
-    reports.sort_by_key(|report| report.index);
-    reports
+        reports.sort_by_key(|report| report.index);
+        reports
+    })
 }
 
 async fn run_one(project: &CompiledProject, test: &ModelTest, index: usize) -> TestReport {

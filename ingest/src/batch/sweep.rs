@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use futures::future::BoxFuture;
 use questlake_engine::stores::error::StoreResult;
 use tracing::{info, warn};
 
@@ -24,24 +25,26 @@ const SWEEP_TIME: Duration = Duration::from_secs(30);
 impl Ingester {
     /// Removes abandoned files from landing. Events are taken in with or without it, so a failure
     /// is a warning.
-    pub async fn sweep_landing(&self) {
-        match tokio::time::timeout(SWEEP_TIME, self.remove_abandoned()).await {
-            Ok(Ok((0, 0))) => {}
-            Ok(Ok((unfinished, orphans))) => info!(
-                unfinished,
-                orphans,
-                "removed {unfinished} unfinished files and {orphans} segments that no commit \
+    pub fn sweep_landing(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            match tokio::time::timeout(SWEEP_TIME, self.remove_abandoned()).await {
+                Ok(Ok((0, 0))) => {}
+                Ok(Ok((unfinished, orphans))) => info!(
+                    unfinished,
+                    orphans,
+                    "removed {unfinished} unfinished files and {orphans} segments that no commit \
                  lists from landing"
-            ),
-            Ok(Err(error)) => {
-                warn!(%error, "abandoned files could not be removed from landing: {error}");
-            }
-            Err(_) => warn!(
-                "removing abandoned files from landing took longer than {} s; it goes on with the \
+                ),
+                Ok(Err(error)) => {
+                    warn!(%error, "abandoned files could not be removed from landing: {error}");
+                }
+                Err(_) => warn!(
+                    "removing abandoned files from landing took longer than {} s; it goes on with the \
                  next start",
-                SWEEP_TIME.as_secs()
-            ),
-        }
+                    SWEEP_TIME.as_secs()
+                ),
+            }
+        })
     }
 
     /// Numbers of unfinished files and of orphans that were removed.

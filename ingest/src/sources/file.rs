@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
+use futures::future::BoxFuture;
 use questlake_engine::stores::ledger::{Claim, Counts};
 use tokio::sync::mpsc;
 use tracing::warn;
@@ -89,60 +90,64 @@ pub struct FileOutcome {
 }
 
 /// Takes in one file, from where its content was read to.
-pub async fn ingest_file(
-    ingester: &Ingester,
-    path: &Path,
+pub fn ingest_file<'a>(
+    ingester: &'a Ingester,
+    path: &'a Path,
     bounds: BatchBounds,
     progress: Arc<FileProgress>,
-) -> Result<FileOutcome, IngestError> {
-    let mut outcome = FileOutcome::default();
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        let start = start_file(ingester, path).await?;
-        progress.starts_anew();
-        if outcome.topic.is_empty() {
-            outcome.topic = start.claim.topic.to_string();
-            outcome.skipped_bytes = start.position;
-        }
-        let (topic, partition) = (start.claim.topic.to_string(), start.claim.partition);
-        let (sender, receiver) = mpsc::channel(1);
-        let reading = {
-            let (path, progress) = (path.to_path_buf(), Arc::clone(&progress));
-            tokio::task::spawn_blocking(move || read_file(&path, start, bounds, &progress, &sender))
-        };
-        let counts = &mut outcome.counts;
-        let mut has_moved = false;
-        let result = ingest_stream(ingester, receiver, |batch| {
-            has_moved = true;
-            counts.add(&batch.counts);
-            progress.batch_is_committed(batch.counts.consumed);
-        })
-        .await;
-        let read =
-            reading.await.map_err(|error| crate::batch::aborted("reading a file", &error))?;
-        match result {
-            Err(error) if error.is_fenced() => {
-                // Processes that take turns all get on; one that never commits is stuck.
-                if has_moved {
-                    attempt = 1;
-                }
-                if attempt >= MAX_CLAIMS {
-                    return Err(IngestError::Contended { topic, partition });
-                }
-                warn!(
-                    topic,
-                    attempt, "{topic} was taken over by another process; claiming it again"
-                );
-                tokio::time::sleep(pause_before_claim(attempt)).await;
+) -> BoxFuture<'a, Result<FileOutcome, IngestError>> {
+    Box::pin(async move {
+        let mut outcome = FileOutcome::default();
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let start = start_file(ingester, path).await?;
+            progress.starts_anew();
+            if outcome.topic.is_empty() {
+                outcome.topic = start.claim.topic.to_string();
+                outcome.skipped_bytes = start.position;
             }
-            Err(error) => return Err(error),
-            Ok(()) => {
-                outcome.stopped = read == ReadEnd::Stopped;
-                return Ok(outcome);
+            let (topic, partition) = (start.claim.topic.to_string(), start.claim.partition);
+            let (sender, receiver) = mpsc::channel(1);
+            let reading = {
+                let (path, progress) = (path.to_path_buf(), Arc::clone(&progress));
+                tokio::task::spawn_blocking(move || {
+                    read_file(&path, start, bounds, &progress, &sender)
+                })
+            };
+            let counts = &mut outcome.counts;
+            let mut has_moved = false;
+            let result = ingest_stream(ingester, receiver, |batch| {
+                has_moved = true;
+                counts.add(&batch.counts);
+                progress.batch_is_committed(batch.counts.consumed);
+            })
+            .await;
+            let read =
+                reading.await.map_err(|error| crate::batch::aborted("reading a file", &error))?;
+            match result {
+                Err(error) if error.is_fenced() => {
+                    // Processes that take turns all get on; one that never commits is stuck.
+                    if has_moved {
+                        attempt = 1;
+                    }
+                    if attempt >= MAX_CLAIMS {
+                        return Err(IngestError::Contended { topic, partition });
+                    }
+                    warn!(
+                        topic,
+                        attempt, "{topic} was taken over by another process; claiming it again"
+                    );
+                    tokio::time::sleep(pause_before_claim(attempt)).await;
+                }
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    outcome.stopped = read == ReadEnd::Stopped;
+                    return Ok(outcome);
+                }
             }
         }
-    }
+    })
 }
 
 /// Pause before a partition is claimed again: between half of 50 ms a time and all of it, so that

@@ -1,5 +1,7 @@
 //! Where events go that are sent to this process: into the embedded queue, or to Kafka.
 
+use futures::future::BoxFuture;
+
 use super::kafka::KafkaSink;
 use super::queue::{IngestQueue, Submission, SubmissionOutcome, SubmitError};
 
@@ -23,18 +25,25 @@ pub enum Taken {
 
 impl Intake {
     /// Hands records over and waits until they are durable. Fails at once if too many wait.
-    pub async fn submit(&self, submission: Submission) -> Result<Taken, SubmitError> {
-        match self {
-            Self::Queue(queue) => queue.submit(submission).await.map(Taken::Landed),
-            Self::Kafka(sink) => sink.submit(submission).await.map(Taken::Delivered),
-        }
+    pub fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<Taken, SubmitError>> {
+        Box::pin(async move {
+            match self {
+                Self::Queue(queue) => queue.submit(submission).await.map(Taken::Landed),
+                Self::Kafka(sink) => sink.submit(submission).await.map(Taken::Delivered),
+            }
+        })
     }
 
     /// Hands records over, waiting for room first.
-    pub async fn submit_waiting(&self, submission: Submission) -> Result<Taken, SubmitError> {
-        match self {
-            Self::Queue(queue) => queue.submit_waiting(submission).await.map(Taken::Landed),
-            Self::Kafka(sink) => sink.submit_waiting(submission).await.map(Taken::Delivered),
-        }
+    pub fn submit_waiting(
+        &self,
+        submission: Submission,
+    ) -> BoxFuture<'_, Result<Taken, SubmitError>> {
+        Box::pin(async move {
+            match self {
+                Self::Queue(queue) => queue.submit_waiting(submission).await.map(Taken::Landed),
+                Self::Kafka(sink) => sink.submit_waiting(submission).await.map(Taken::Delivered),
+            }
+        })
     }
 }

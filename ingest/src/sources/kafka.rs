@@ -37,6 +37,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
 use questlake_engine::settings::KafkaSettings;
 use questlake_engine::stores::error::StoreErrorKind;
 use questlake_engine::stores::ledger::Counts;
@@ -131,67 +132,69 @@ struct TopicSource {
 /// # Errors
 /// If the brokers cannot be reached at first, and at any time what does not end by itself. Outages
 /// after that are survived, and logged.
-pub async fn ingest_topic(
-    ingester: &Ingester,
-    settings: &KafkaSettings,
+pub fn ingest_topic<'a>(
+    ingester: &'a Ingester,
+    settings: &'a KafkaSettings,
     options: TopicOptions,
     progress: Arc<TopicProgress>,
-) -> Result<Counts, IngestError> {
-    let source = TopicSource {
-        ingester: ingester.clone(),
-        settings: settings.clone(),
-        options,
-        progress,
-        topic_changed: Arc::default(),
-    };
-    source.check_topic().await?;
-    let stalls = Arc::default();
-    let mut failures = 0;
-    let mut lasting_since = None;
-    loop {
-        let begun = Instant::now();
-        let before = source.progress.records.load(Ordering::Relaxed);
-        let result = match failures {
-            0 => run_session(&source, &stalls).await,
-            // What has failed may be the topic itself.
-            _ => match source.check_topic().await {
-                Ok(()) => run_session(&source, &stalls).await,
-                Err(error) => Err(error),
-            },
+) -> BoxFuture<'a, Result<Counts, IngestError>> {
+    Box::pin(async move {
+        let source = TopicSource {
+            ingester: ingester.clone(),
+            settings: settings.clone(),
+            options,
+            progress,
+            topic_changed: Arc::default(),
         };
-        if source.progress.stop.load(Ordering::Relaxed) {
-            if let Err(error) = result {
-                warn!(%error, "the last records read will be read again: {error}");
+        source.check_topic().await?;
+        let stalls = Arc::default();
+        let mut failures = 0;
+        let mut lasting_since = None;
+        loop {
+            let begun = Instant::now();
+            let before = source.progress.records.load(Ordering::Relaxed);
+            let result = match failures {
+                0 => run_session(&source, &stalls).await,
+                // What has failed may be the topic itself.
+                _ => match source.check_topic().await {
+                    Ok(()) => run_session(&source, &stalls).await,
+                    Err(error) => Err(error),
+                },
+            };
+            if source.progress.stop.load(Ordering::Relaxed) {
+                if let Err(error) = result {
+                    warn!(%error, "the last records read will be read again: {error}");
+                }
+                return Ok(source.progress.counts());
             }
-            return Ok(source.progress.counts());
-        }
-        let Err(error) = result else { return Ok(source.progress.counts()) };
-        let committed = source.progress.records.load(Ordering::Relaxed);
-        if committed > before || begun.elapsed() > LONG_SESSION {
-            failures = 0;
-            lasting_since = None;
-        }
-        failures += 1;
-        match verdict(&error, committed > 0) {
-            Verdict::Final => return Err(error),
-            Verdict::Passing => lasting_since = None,
-            Verdict::Lasting => {
-                if lasting_since.get_or_insert(begun).elapsed() > PATIENCE {
-                    return Err(error);
+            let Err(error) = result else { return Ok(source.progress.counts()) };
+            let committed = source.progress.records.load(Ordering::Relaxed);
+            if committed > before || begun.elapsed() > LONG_SESSION {
+                failures = 0;
+                lasting_since = None;
+            }
+            failures += 1;
+            match verdict(&error, committed > 0) {
+                Verdict::Final => return Err(error),
+                Verdict::Passing => lasting_since = None,
+                Verdict::Lasting => {
+                    if lasting_since.get_or_insert(begun).elapsed() > PATIENCE {
+                        return Err(error);
+                    }
                 }
             }
+            let pause = pause_after(&error, failures);
+            warn!(
+                topic = settings.topic,
+                failures,
+                %error,
+                "reading {} is interrupted, and goes on in {:.1} s: {error}",
+                settings.topic,
+                pause.as_secs_f64()
+            );
+            source.pause(pause).await;
         }
-        let pause = pause_after(&error, failures);
-        warn!(
-            topic = settings.topic,
-            failures,
-            %error,
-            "reading {} is interrupted, and goes on in {:.1} s: {error}",
-            settings.topic,
-            pause.as_secs_f64()
-        );
-        source.pause(pause).await;
-    }
+    })
 }
 
 impl TopicSource {

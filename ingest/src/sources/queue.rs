@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use questlake_engine::failpoint;
 use questlake_engine::stores::ledger::{Claim, Counts};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -115,23 +116,25 @@ pub struct IngestQueue {
 impl IngestQueue {
     /// Opens the queue `topic` in `folder`, takes in what an ended process has left in it, and
     /// returns it with the task that works on it.
-    pub async fn open(
+    pub fn open<'a>(
         ingester: Ingester,
-        folder: &Path,
-        topic: &str,
+        folder: &'a Path,
+        topic: &'a str,
         bounds: QueueBounds,
-    ) -> Result<(Self, tokio::task::JoinHandle<()>), IngestError> {
-        let folder = folder.join(topic);
-        let (slot, lock) = take_slot(&folder)?;
-        let mut worker =
-            Worker::in_slot(ingester.clone(), &folder, topic, slot, lock, bounds).await?;
-        worker.drain().await?;
-        drain_abandoned(&ingester, &folder, topic, bounds).await?;
-        let (sender, receiver) = mpsc::channel(1024);
-        let permits = bounds.queue_bytes.div_ceil(BYTES_PER_PERMIT).min(Semaphore::MAX_PERMITS);
-        let queue = Self { sender, budget: Arc::new(Semaphore::new(permits)), bounds };
-        let task = tokio::spawn(worker.work(receiver));
-        Ok((queue, task))
+    ) -> BoxFuture<'a, Result<(Self, tokio::task::JoinHandle<()>), IngestError>> {
+        Box::pin(async move {
+            let folder = folder.join(topic);
+            let (slot, lock) = take_slot(&folder)?;
+            let mut worker =
+                Worker::in_slot(ingester.clone(), &folder, topic, slot, lock, bounds).await?;
+            worker.drain().await?;
+            drain_abandoned(&ingester, &folder, topic, bounds).await?;
+            let (sender, receiver) = mpsc::channel(1024);
+            let permits = bounds.queue_bytes.div_ceil(BYTES_PER_PERMIT).min(Semaphore::MAX_PERMITS);
+            let queue = Self { sender, budget: Arc::new(Semaphore::new(permits)), bounds };
+            let task = tokio::spawn(worker.work(receiver));
+            Ok((queue, task))
+        })
     }
 
     /// Hands records over and waits until they are committed. Fails at once if the queue is full.

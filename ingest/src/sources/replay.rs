@@ -4,6 +4,7 @@
 //! repeats a record; its commit closes the quarantined record in the same transaction.
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use questlake_engine::stores::ledger::QuarantineEntry;
 
 use super::queue::{IngestQueue, Submission, SubmissionOutcome, SubmitError};
@@ -13,19 +14,21 @@ use crate::batch::ReplayOrigin;
 pub const REPLAY_TOPIC: &str = "replay";
 
 /// Replays these records, each with its mended bytes or as it was.
-pub async fn replay(
-    queue: &IngestQueue,
-    entries: &[QuarantineEntry],
-    mended: Option<&[u8]>,
-) -> Result<SubmissionOutcome, SubmitError> {
-    let mut data = Vec::new();
-    let mut records = Vec::with_capacity(entries.len());
-    let mut origins = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let bytes = mended.unwrap_or(&entry.record.raw);
-        records.push((data.len() as u32, bytes.len() as u32));
-        data.extend_from_slice(bytes);
-        origins.push(ReplayOrigin { quarantine_id: entry.id, key: entry.record.key.clone() });
-    }
-    queue.submit_waiting(Submission { data: Bytes::from(data), records, origins }).await
+pub fn replay<'a>(
+    queue: &'a IngestQueue,
+    entries: &'a [QuarantineEntry],
+    mended: Option<&'a [u8]>,
+) -> BoxFuture<'a, Result<SubmissionOutcome, SubmitError>> {
+    Box::pin(async move {
+        let mut data = Vec::new();
+        let mut records = Vec::with_capacity(entries.len());
+        let mut origins = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let bytes = mended.unwrap_or(&entry.record.raw);
+            records.push((data.len() as u32, bytes.len() as u32));
+            data.extend_from_slice(bytes);
+            origins.push(ReplayOrigin { quarantine_id: entry.id, key: entry.record.key.clone() });
+        }
+        queue.submit_waiting(Submission { data: Bytes::from(data), records, origins }).await
+    })
 }

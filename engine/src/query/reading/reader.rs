@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use datafusion::common::DataFusionError;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
+use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tracing::debug;
 
@@ -61,13 +62,19 @@ impl TableReader {
     ///
     /// # Errors
     /// When there is no plan for it; what goes wrong later is told by the stream.
-    pub async fn read(&self, model: &Model, reading: &Reading) -> Result<QueryStream, QueryError> {
-        let limits = &self.engine.queries;
-        let cancellation = Cancellation::new(Instant::now(), limits.timeout);
-        let source = provider_as_source(self.engine.stores.warehouse.table(&model.table));
-        let plan = logical_plan(&model.table, source, reading).map_err(failed)?;
-        let (state, asked) = (self.state.clone(), Asked::Plan(plan));
-        stream::start(state, asked, limits, Overflow::Refuse, cancellation).await
+    pub fn read<'a>(
+        &'a self,
+        model: &'a Model,
+        reading: &'a Reading,
+    ) -> BoxFuture<'a, Result<QueryStream, QueryError>> {
+        Box::pin(async move {
+            let limits = &self.engine.queries;
+            let cancellation = Cancellation::new(Instant::now(), limits.timeout);
+            let source = provider_as_source(self.engine.stores.warehouse.table(&model.table));
+            let plan = logical_plan(&model.table, source, reading).map_err(failed)?;
+            let (state, asked) = (self.state.clone(), Asked::Plan(plan));
+            stream::start(state, asked, limits, Overflow::Refuse, cancellation).await
+        })
     }
 
     /// Reads a model's table as it is held in memory. Without an answer it is not held at this

@@ -13,6 +13,7 @@ use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMerge
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use deltalake_core::kernel::Action;
 use deltalake_core::protocol::DeltaOperation;
+use futures::future::BoxFuture;
 
 use super::ArchiveFile;
 use super::commit::{Attempt, Change, MAX_ATTEMPTS};
@@ -56,18 +57,23 @@ impl OptimizeReport {
 impl ArchiveTable {
     /// Merges the small files of each day. Rows may be appended and queries may run meanwhile; what
     /// another process has merged in between is left as it is.
-    pub async fn optimize(&mut self, session: &dyn Session) -> StoreResult<OptimizeReport> {
-        let mut report = OptimizeReport::default();
-        let mut lost = 0;
-        self.refresh().await?;
-        while let Some(group) = self.next_group()? {
-            match self.merge_group(&group, session).await? {
-                Some(merged) => report.merge(merged),
-                None if lost < MAX_ATTEMPTS => lost += 1,
-                None => return Err(self.failed("optimize", ArchiveError::Contended(lost))),
+    pub fn optimize<'a>(
+        &'a mut self,
+        session: &'a dyn Session,
+    ) -> BoxFuture<'a, StoreResult<OptimizeReport>> {
+        Box::pin(async move {
+            let mut report = OptimizeReport::default();
+            let mut lost = 0;
+            self.refresh().await?;
+            while let Some(group) = self.next_group()? {
+                match self.merge_group(&group, session).await? {
+                    Some(merged) => report.merge(merged),
+                    None if lost < MAX_ATTEMPTS => lost += 1,
+                    None => return Err(self.failed("optimize", ArchiveError::Contended(lost))),
+                }
             }
-        }
-        Ok(report)
+            Ok(report)
+        })
     }
 
     /// Files of one day that fit into one file together.

@@ -11,6 +11,7 @@ use deltalake_core::kernel::{Action, Add, EagerSnapshot, LogicalFileView};
 use deltalake_core::logstore::LogStoreRef;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::table::state::DeltaTableState;
+use futures::future::BoxFuture;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
@@ -97,11 +98,13 @@ impl ArchiveTable {
     }
 
     /// Moves to the latest version.
-    pub async fn refresh(&mut self) -> StoreResult<()> {
-        self.state
-            .update(self.log.as_ref(), None)
-            .await
-            .map_err(|error| self.failed("read the log of", error))
+    pub fn refresh(&mut self) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move {
+            self.state
+                .update(self.log.as_ref(), None)
+                .await
+                .map_err(|error| self.failed("read the log of", error))
+        })
     }
 
     /// The ledger sequence through which the events of this type are in the table; 0 if none.
@@ -137,57 +140,64 @@ impl ArchiveTable {
     ///
     /// Nothing is committed if anything fails. If the table is at `through` already, or another
     /// process moves it meanwhile, the error is [`StoreErrorKind::Fenced`].
-    pub async fn append(
+    pub fn append(
         &mut self,
         rows: SendableRecordBatchStream,
         through: i64,
-    ) -> StoreResult<DayDigests> {
-        let before = self.through().await?;
-        if through <= before {
-            let error = ArchiveError::ArchivedByAnother { found: before, expected: through };
-            return Err(self.failed("append to", error));
-        }
-        check_columns(&self.snapshot().schema(), &rows.schema())
-            .map_err(|error| self.failed("append to", error))?;
-        let files = self.write_files(rows, self.archive.target_bytes).await?;
-        self.pass("archive.after_files")?;
-        let digests = self.verify(&files).await?;
-        let actions = files.iter().map(|file| Action::Add(add(file, true))).collect();
-        let operation = DeltaOperation::Write {
-            mode: SaveMode::Append,
-            partition_by: Some(vec![envelope::EVENT_DATE.to_owned()]),
-            predicate: None,
-        };
-        let change = Change { actions, operation, through: Some(through) };
-        self.pass("archive.before_commit")?;
-        for _ in 0..MAX_ATTEMPTS {
-            match self.attempt(&change).await? {
-                Attempt::Committed => {
-                    self.pass("archive.after_commit")?;
-                    self.after_commit().await?;
-                    return Ok(digests);
-                }
-                Attempt::Taken => self.refresh().await?,
-            }
-            let found = self.through().await?;
-            if found != before {
-                self.discard(&files).await;
-                let error = ArchiveError::ArchivedByAnother { found, expected: before };
+    ) -> BoxFuture<'_, StoreResult<DayDigests>> {
+        Box::pin(async move {
+            let before = self.through().await?;
+            if through <= before {
+                let error = ArchiveError::ArchivedByAnother { found: before, expected: through };
                 return Err(self.failed("append to", error));
             }
-        }
-        self.discard(&files).await;
-        Err(self.failed("append to", ArchiveError::Contended(MAX_ATTEMPTS)))
+            check_columns(&self.snapshot().schema(), &rows.schema())
+                .map_err(|error| self.failed("append to", error))?;
+            let files = self.write_files(rows, self.archive.target_bytes).await?;
+            self.pass("archive.after_files")?;
+            let digests = self.verify(&files).await?;
+            let actions = files.iter().map(|file| Action::Add(add(file, true))).collect();
+            let operation = DeltaOperation::Write {
+                mode: SaveMode::Append,
+                partition_by: Some(vec![envelope::EVENT_DATE.to_owned()]),
+                predicate: None,
+            };
+            let change = Change { actions, operation, through: Some(through) };
+            self.pass("archive.before_commit")?;
+            for _ in 0..MAX_ATTEMPTS {
+                match self.attempt(&change).await? {
+                    Attempt::Committed => {
+                        self.pass("archive.after_commit")?;
+                        self.after_commit().await?;
+                        return Ok(digests);
+                    }
+                    Attempt::Taken => self.refresh().await?,
+                }
+                let found = self.through().await?;
+                if found != before {
+                    self.discard(&files).await;
+                    let error = ArchiveError::ArchivedByAnother { found, expected: before };
+                    return Err(self.failed("append to", error));
+                }
+            }
+            self.discard(&files).await;
+            Err(self.failed("append to", ArchiveError::Contended(MAX_ATTEMPTS)))
+        })
     }
 
     /// Reads every file of these days in full and gives the digests of what is there. A day without
     /// files has none.
-    pub async fn digest_days(&self, days: &BTreeSet<i32>) -> StoreResult<DayDigests> {
-        let mut digests = DayDigests::new();
-        for file in self.files(Some(days))? {
-            digests.entry(file.day).or_default().merge(self.read_file(&file).await?);
-        }
-        Ok(digests)
+    pub fn digest_days<'a>(
+        &'a self,
+        days: &'a BTreeSet<i32>,
+    ) -> BoxFuture<'a, StoreResult<DayDigests>> {
+        Box::pin(async move {
+            let mut digests = DayDigests::new();
+            for file in self.files(Some(days))? {
+                digests.entry(file.day).or_default().merge(self.read_file(&file).await?);
+            }
+            Ok(digests)
+        })
     }
 
     /// Reads a file of the table in full.

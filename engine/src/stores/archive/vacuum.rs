@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use futures::future::BoxFuture;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
@@ -38,44 +39,46 @@ impl ArchiveTable {
     /// query may read a file that has left the table, and a file that is being written is in no
     /// version yet. Removed files are remembered for 30 days; a longer time keeps no more than
     /// these. With `dry_run` nothing is removed.
-    pub async fn vacuum(
+    pub fn vacuum(
         &mut self,
         older_than: Duration,
         dry_run: bool,
-    ) -> StoreResult<VacuumReport> {
-        let older_than = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
-        let cutoff = now_millis().saturating_sub(older_than);
-        // First the files, then the log: what is committed in between is seen as committed.
-        let found = self.list_all().await?;
-        self.refresh().await?;
-        let needed = self.needed(cutoff).await?;
-        let mut report = VacuumReport::default();
-        self.pass("archive.vacuum.before_delete")?;
-        for meta in found {
-            let Some(path) = self.below(&meta.location) else { continue };
-            if needed.contains(&path) {
-                report.files_kept += 1;
-                continue;
-            }
-            // A file that has just been written may be about to be committed.
-            if meta.last_modified.timestamp_millis() > cutoff || !is_removable(&path) {
-                continue;
-            }
-            report.files_removed += 1;
-            report.bytes_removed += meta.size;
-            if dry_run {
-                continue;
-            }
-            match self.archive().store.delete(&meta.location).await {
-                // Another vacuum has been faster.
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => {
-                    let operation = format!("remove {}/{path}", self.event_type());
-                    return Err(failed(self.archive().name(), operation, error));
+    ) -> BoxFuture<'_, StoreResult<VacuumReport>> {
+        Box::pin(async move {
+            let older_than = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
+            let cutoff = now_millis().saturating_sub(older_than);
+            // First the files, then the log: what is committed in between is seen as committed.
+            let found = self.list_all().await?;
+            self.refresh().await?;
+            let needed = self.needed(cutoff).await?;
+            let mut report = VacuumReport::default();
+            self.pass("archive.vacuum.before_delete")?;
+            for meta in found {
+                let Some(path) = self.below(&meta.location) else { continue };
+                if needed.contains(&path) {
+                    report.files_kept += 1;
+                    continue;
+                }
+                // A file that has just been written may be about to be committed.
+                if meta.last_modified.timestamp_millis() > cutoff || !is_removable(&path) {
+                    continue;
+                }
+                report.files_removed += 1;
+                report.bytes_removed += meta.size;
+                if dry_run {
+                    continue;
+                }
+                match self.archive().store.delete(&meta.location).await {
+                    // Another vacuum has been faster.
+                    Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                    Err(error) => {
+                        let operation = format!("remove {}/{path}", self.event_type());
+                        return Err(failed(self.archive().name(), operation, error));
+                    }
                 }
             }
-        }
-        Ok(report)
+            Ok(report)
+        })
     }
 
     async fn list_all(&self) -> StoreResult<Vec<ObjectMeta>> {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
 use questlake_engine::settings::KafkaSettings;
 use questlake_engine::stores::error::{StoreError, StoreErrorKind};
 use serde::Serialize;
@@ -35,24 +36,28 @@ pub struct PartitionLag {
 ///
 /// # Errors
 /// If the brokers do not answer within the request time-out, or there is no such topic.
-pub async fn topic_lag(
-    settings: &KafkaSettings,
-    positions: &[(i32, i64)],
-) -> Result<Vec<PartitionLag>, IngestError> {
-    let owned = settings.clone();
-    let timeout = settings.request_timeout;
-    let asked = tokio::task::spawn_blocking(move || {
-        TopicView::open(&owned)?.watermarks(Instant::now() + timeout)
-    });
-    let topic_has = match tokio::time::timeout(timeout + GRACE, asked).await {
-        Ok(answered) => answered.map_err(|error| aborted("reading positions", &error))??,
-        Err(_) => {
-            let text = format!("no answer within {} s", (timeout + GRACE).as_secs());
-            let kind = StoreErrorKind::Unavailable;
-            return Err(StoreError::new(settings.name(), "read its positions", kind, text).into());
-        }
-    };
-    Ok(compare(&topic_has, positions))
+pub fn topic_lag<'a>(
+    settings: &'a KafkaSettings,
+    positions: &'a [(i32, i64)],
+) -> BoxFuture<'a, Result<Vec<PartitionLag>, IngestError>> {
+    Box::pin(async move {
+        let owned = settings.clone();
+        let timeout = settings.request_timeout;
+        let asked = tokio::task::spawn_blocking(move || {
+            TopicView::open(&owned)?.watermarks(Instant::now() + timeout)
+        });
+        let topic_has = match tokio::time::timeout(timeout + GRACE, asked).await {
+            Ok(answered) => answered.map_err(|error| aborted("reading positions", &error))??,
+            Err(_) => {
+                let text = format!("no answer within {} s", (timeout + GRACE).as_secs());
+                let kind = StoreErrorKind::Unavailable;
+                return Err(
+                    StoreError::new(settings.name(), "read its positions", kind, text).into()
+                );
+            }
+        };
+        Ok(compare(&topic_has, positions))
+    })
 }
 
 fn compare(topic_has: &[Watermarks], positions: &[(i32, i64)]) -> Vec<PartitionLag> {

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
 use questlake_engine::settings::KafkaSettings;
 use questlake_engine::stores::error::{StoreError, StoreErrorKind};
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
@@ -101,12 +102,14 @@ impl KafkaSink {
     ///
     /// # Errors
     /// If the brokers do not answer in time, refuse, or there is no such topic.
-    pub async fn ensure_topic(&self) -> Result<(), IngestError> {
-        if !self.shared.has_topic.load(Ordering::Acquire) {
-            ensure_topic(&self.shared.settings, self.shared.may_create).await?;
-            self.shared.has_topic.store(true, Ordering::Release);
-        }
-        Ok(())
+    pub fn ensure_topic(&self) -> BoxFuture<'_, Result<(), IngestError>> {
+        Box::pin(async move {
+            if !self.shared.has_topic.load(Ordering::Acquire) {
+                ensure_topic(&self.shared.settings, self.shared.may_create).await?;
+                self.shared.has_topic.store(true, Ordering::Release);
+            }
+            Ok(())
+        })
     }
 
     /// Sends records and waits until they are acknowledged; returns their number. Fails at once if
