@@ -34,6 +34,13 @@ fn with_options(url: &str, options: &str) -> String {
     format!("{url}{joint}{options}")
 }
 
+/// A folder in the bucket that is served over TLS.
+fn in_bucket(folder: &str) -> String {
+    let url = address("QUESTLAKE_TEST_S3_TLS_URL");
+    let (bucket, options) = url.split_once('?').unwrap();
+    format!("{bucket}/{folder}?{options}")
+}
+
 /// The same server by a name that is not in its certificate.
 fn by_another_name(address: &str) -> String {
     address.replacen("localhost", "127.0.0.1", 1)
@@ -50,8 +57,8 @@ fn kafka(brokers: String, password: String) -> Variables {
     ]
 }
 
-/// The servers of an installation over TLS. Redis's are known by the system's certificates alone, the
-/// others by this authority where there is one.
+/// The servers of an installation over TLS, landing and archive in a bucket. Redis and the bucket are
+/// known by the system's certificates alone, the others by this authority where there is one.
 fn over_tls(installation: &Installation, authority: Option<&str>) -> Sandbox {
     let named =
         |option: &str| authority.map_or_else(String::new, |file| format!("&{option}={file}"));
@@ -71,6 +78,8 @@ fn over_tls(installation: &Installation, authority: Option<&str>) -> Sandbox {
             with_options(&server("QUESTLAKE_TEST_POSTGRES_TLS_URL"), &warehouse),
         ),
         ("QUESTLAKE_STORES_HOT", with_options(&server("QUESTLAKE_TEST_MONGODB_TLS_URL"), &hot)),
+        ("QUESTLAKE_STORES_LANDING", in_bucket(&format!("{}/landing", installation.name))),
+        ("QUESTLAKE_STORES_ARCHIVE", in_bucket(&format!("{}/archive", installation.name))),
         ("QUESTLAKE_STORES_CACHE", address("QUESTLAKE_TEST_REDIS_TLS_URL")),
         ("SSL_CERT_FILE", self::authority()),
     ]);
@@ -81,7 +90,7 @@ fn over_tls(installation: &Installation, authority: Option<&str>) -> Sandbox {
 fn assert_all_answer(sandbox: &Sandbox) {
     let status = sandbox.status();
     let stores = status["stores"].as_array().unwrap();
-    for name in ["warehouse", "hot", "cache", "kafka"] {
+    for name in ["warehouse", "hot", "landing", "archive", "cache", "kafka"] {
         let store = stores.iter().find(|store| store["store"] == name);
         assert!(store.is_some_and(|store| store["healthy"] == true), "{name}: {status:#}");
     }
@@ -102,6 +111,8 @@ fn everything_is_taken_in_once_over_tls() {
     sandbox.succeed(&["ingest", "--drain"]);
     sandbox.etl();
     installation.assert_exactly_once(&dataset, Sent::Once, "over TLS");
+    sandbox.archive(&[]);
+    installation.assert_exactly_once(&dataset, Sent::Once, "archived over TLS");
     assert_all_answer(sandbox);
     assert_all_answer(&by_the_system);
 }
