@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use questlake_engine::freshness::Freshness;
 use questlake_engine::pipeline::{Engine, PipelineError};
+use questlake_engine::query::limits::QueryLimits;
 use questlake_engine::query::reading::TableReader;
 use questlake_engine::settings::{ApiSettings, CacheSettings};
 use tokio::sync::Mutex;
@@ -76,6 +77,9 @@ pub struct ApiParts {
 /// What the routes share.
 pub struct Api {
     pub(crate) engine: Engine,
+    /// Of callers' own SQL, whose functions may hold threads for minutes: those that read marts, saved
+    /// queries and players are others.
+    pub(crate) ad_hoc: QueryLimits,
     pub(crate) reader: TableReader,
     /// The models' tables, in the order of the project.
     pub(crate) endpoints: Vec<Endpoint>,
@@ -112,6 +116,7 @@ impl Api {
             let engine = reading.clone();
             async move { engine.freshness().await.map_err(Problem::from) }
         };
+        let ad_hoc = engine.queries.with_own_threads();
         let keys = Arc::clone(&engine.stores.keys);
         let required = settings.keys_required || !local_only;
         let answers = Arc::clone(&engine.stores.cache);
@@ -136,6 +141,7 @@ impl Api {
             engine,
             settings,
             replay,
+            ad_hoc,
         }))
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -118,8 +119,8 @@ async fn enter(
         Some(limit) => tokio::time::timeout(limit, next.run(request)).await.map_err(|_| {
             let mut problem = Problem::new(
                 Kind::TimedOut,
-                "the answer did not begin within api.request_timeout; it goes on being computed, \
-                 so that asking again may help",
+                "the answer did not begin within api.request_timeout; what others may ask too goes on \
+                 being computed, so that asking again may help",
             );
             problem.retry_after = Some(limit.as_secs().max(1));
             problem
@@ -163,9 +164,12 @@ fn wrong_host<B>(request: &axum::http::Request<B>) -> Option<&'static str> {
     match (hosts.next(), hosts.next()) {
         // What stands before this server may have looked at the other one.
         (_, Some(_)) => Some("the request has more than one Host header"),
-        // HTTP/2 has it in the address.
-        (None, None) if request.version() == Version::HTTP_11 && request.uri().host().is_none() => {
+        // HTTP/2 has it in the address, and HTTP/1.0 need not say.
+        (None, None) if request.version() == Version::HTTP_11 => {
             Some("the request has no Host header")
+        }
+        (Some(host), None) if !host.is_empty() && Authority::try_from(host.as_bytes()).is_err() => {
+            Some("the Host header is no host")
         }
         _ => None,
     }
@@ -245,24 +249,29 @@ mod tests {
 
     #[test]
     fn a_request_is_for_one_host() {
-        let request = |version: Version, uri: &'static str, hosts: usize| {
+        let request = |version: Version, uri: &'static str, hosts: &[&'static str]| {
             let mut request = axum::http::Request::new(());
             *request.version_mut() = version;
             *request.uri_mut() = Uri::from_static(uri);
-            for _ in 0..hosts {
-                request.headers_mut().append(header::HOST, HeaderValue::from_static("localhost"));
+            for host in hosts {
+                request.headers_mut().append(header::HOST, HeaderValue::from_static(host));
             }
             request
         };
-        for (version, uri, hosts, is_wrong) in [
-            (Version::HTTP_11, "/", 1, false),
-            (Version::HTTP_11, "/", 2, true),
-            (Version::HTTP_11, "/", 0, true),
-            (Version::HTTP_10, "/", 0, false),
-            (Version::HTTP_2, "http://localhost/", 0, false),
-        ] {
+        let cases: [(Version, &str, &[&str], bool); 9] = [
+            (Version::HTTP_11, "/", &["localhost"], false),
+            (Version::HTTP_11, "/", &["[::1]:8080"], false),
+            (Version::HTTP_11, "/", &[""], false),
+            (Version::HTTP_11, "/", &["localhost", "localhost"], true),
+            (Version::HTTP_11, "/", &["a b/c"], true),
+            (Version::HTTP_11, "/", &[], true),
+            (Version::HTTP_11, "http://localhost/", &[], true),
+            (Version::HTTP_10, "/", &[], false),
+            (Version::HTTP_2, "http://localhost/", &[], false),
+        ];
+        for (version, uri, hosts, is_wrong) in cases {
             let wrong = wrong_host(&request(version, uri, hosts));
-            assert_eq!(wrong.is_some(), is_wrong, "{version:?} {uri} {hosts}");
+            assert_eq!(wrong.is_some(), is_wrong, "{version:?} {uri} {hosts:?}");
         }
     }
 

@@ -217,6 +217,7 @@ pub(crate) async fn run(
             known: query_columns(&query),
             freshness,
             format,
+            is_ad_hoc: false,
             sees_raw,
             started,
         };
@@ -236,6 +237,8 @@ struct Work {
     known: Vec<Column>,
     freshness: AnswerFreshness,
     format: Format,
+    /// Whether the statement is the caller's own.
+    is_ad_hoc: bool,
     /// Whether the caller may see the bytes of quarantined records.
     sees_raw: bool,
     started: Instant,
@@ -244,6 +247,9 @@ struct Work {
 impl Work {
     async fn compute(self, api: &Api, parts: &crate::answers::Parts) -> Result<(), Problem> {
         let mut engine = api.engine.clone();
+        if self.is_ad_hoc {
+            engine.queries = api.ad_hoc.clone();
+        }
         engine.queries.raw_quarantine = self.sees_raw;
         // What the caller has asked to be cut is cut; anything else must not pass for the whole.
         let overflow = match (self.limit, self.format) {

@@ -80,6 +80,7 @@ pub(crate) async fn ad_hoc(
         known: Vec::new(),
         freshness,
         format,
+        is_ad_hoc: true,
         sees_raw: caller.may(Scope::Admin),
         started,
     };

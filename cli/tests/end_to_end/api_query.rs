@@ -1,5 +1,9 @@
 //! SQL over the API: ad-hoc queries and saved ones, what they are refused, and what bounds them.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::api::Client;
@@ -182,4 +186,56 @@ fn functions_that_make_too_much_are_refused_and_the_server_lives() {
         assert!(refused.text().contains("query.memory_limit"), "{sql}: {}", refused.text());
     }
     assert_eq!(client.get("/healthz").status, 200);
+}
+
+#[test]
+fn arguments_that_a_function_does_not_take_are_the_callers_mistake() {
+    let client = Client::new();
+    for (sql, says) in [
+        (
+            "SELECT percentile_cont(2) WITHIN GROUP (ORDER BY value) FROM generate_series(1, 3)",
+            "from 0 to 1",
+        ),
+        ("SELECT encode('x', 'rot13')", "rot13"),
+    ] {
+        let refused = client.query(&json!({ "sql": sql }));
+        assert!(matches!(refused.status, 400 | 422), "{sql}: {}", refused.text());
+        assert!(refused.text().contains(says), "{sql}: {}", refused.text());
+    }
+}
+
+/// Some functions work for minutes without giving way. They hold the threads of callers' own SQL, and no
+/// others.
+#[test]
+fn whoever_holds_all_threads_for_sql_keeps_no_reader_from_an_answer() {
+    const ROUNDS: usize = 20;
+    let client = Client::with_variables(&[("QUESTLAKE_ENGINE_THREADS", "1".to_owned())]);
+    let url = client.url("");
+    let address = url.trim_start_matches("http://");
+    // Asks, and leaves if there is no answer soon.
+    let is_sent_away = |round: usize| {
+        let sql =
+            format!("SELECT levenshtein(repeat('a', 200000), repeat('b', {}))", 200_000 + round);
+        let body = json!({ "sql": sql }).to_string();
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let head = format!(
+            "POST /api/v1/query HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
+        stream.write_all((head + &body).as_bytes()).unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).is_ok() && answer.ends_with(b"503")
+    };
+    assert!((0..ROUNDS).any(is_sent_away), "there were threads for {ROUNDS} such queries");
+    for path in [
+        "/api/v1/queries/whales",
+        "/api/v1/marts/mart_daily_kpi?limit=3",
+        "/api/v1/tables/fact_currency_flow?limit=3",
+        "/api/v1/players?search=p",
+    ] {
+        let reply = client.get(path);
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+    }
 }

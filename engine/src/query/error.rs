@@ -135,14 +135,16 @@ impl QueryError {
     }
 
     /// Whether the query itself is to blame for having failed on its way, such as by a division by
-    /// zero, rather than a store.
+    /// zero or by an argument that a function does not take, rather than a store.
     pub fn is_failed_computation(&self) -> bool {
         let Self::Failed { source, .. } = self else { return false };
         match source.find_root() {
             DataFusionError::ArrowError(error, _) => {
                 !matches!(**error, ArrowError::IoError(..) | ArrowError::ExternalError(_))
             }
-            DataFusionError::Execution(_) => true,
+            DataFusionError::Execution(_)
+            | DataFusionError::Plan(_)
+            | DataFusionError::NotImplemented(_) => true,
             _ => false,
         }
     }

@@ -52,6 +52,11 @@ impl QueryExecutor {
         }
     }
 
+    /// As many threads that nobody of these holds.
+    pub(super) fn another(&self) -> Self {
+        Self::new(self.threads)
+    }
+
     /// The threads for a query. They last as long as somebody has them.
     ///
     /// # Errors

@@ -81,6 +81,12 @@ impl QueryLimits {
         }
     }
 
+    /// The same limits with threads of their own: queries that hold these for long keep nobody from
+    /// the others.
+    pub fn with_own_threads(&self) -> Self {
+        Self { executor: Arc::new(self.executor.another()), ..self.clone() }
+    }
+
     /// From now on queries end when the process holds more than it does now, and than they and `others`
     /// (bytes of the other work of the process) may take. For a process that has run no query yet.
     pub fn watch_process(&mut self, others: usize) {
