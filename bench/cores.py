@@ -50,7 +50,7 @@ def _tasks(processes: list[int]) -> list[int]:
 
 
 def _tasks_of(process: int) -> list[int]:
-    """None if it has ended meanwhile."""
+    """Those of a process; empty if it has ended meanwhile."""
     try:
         return [int(task.name) for task in Path(f"/proc/{process}/task").iterdir()]
     except OSError:
@@ -58,7 +58,7 @@ def _tasks_of(process: int) -> list[int]:
 
 
 def _allowed(task: int) -> set[int]:
-    """None if it has ended meanwhile."""
+    """Cores on which it may run; empty if it has ended meanwhile."""
     try:
         return os.sched_getaffinity(task)
     except ProcessLookupError:

@@ -191,7 +191,9 @@ def save(settings: Settings, rows: list[Row], host: dict) -> Path:
         for row in rows
     ]
     unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    # Reports of commands name their files: where they lay is this machine's alone.
+    unfinished.write_text(text.replace(f"{settings.work}/", "work/"))
     unfinished.rename(path)
     return path
 
