@@ -107,6 +107,9 @@ impl Server {
         // A client that keeps its connection open must keep neither the process alive nor the queue.
         let mut serving = self.serving;
         if tokio::time::timeout(GRACE, &mut serving).await.is_err() {
+            // Idle connections are closed by now.
+            let grace = GRACE.as_secs();
+            warn!(grace, "requests that took longer than {grace} s to end are broken off");
             serving.abort();
             let _ = serving.await;
         }

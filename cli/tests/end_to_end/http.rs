@@ -314,8 +314,10 @@ fn a_download_that_nobody_reads_keeps_no_server_alive() {
     stalled.read_exact(&mut first).unwrap();
     assert!(first.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&first));
     let asked = Instant::now();
-    assert!(server.stop("TERM").success());
-    assert!(asked.elapsed() < Duration::from_secs(15), "{:?}", asked.elapsed());
+    let (status, said) = server.stop_and_hear("TERM");
+    assert!(status.success(), "{said:#?}");
+    assert!(said.iter().any(|line| line.contains("are broken off")), "{said:#?}");
+    assert!(asked.elapsed() < Duration::from_secs(60), "{:?}", asked.elapsed());
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub(crate) struct Server {
     child: Child,
     /// Where it listens.
     pub(crate) url: String,
+    /// Lines of its log and its output that nobody has looked at.
+    said: mpsc::Receiver<String>,
 }
 
 /// An answer.
@@ -63,7 +65,7 @@ impl Server {
                 }
             }
         };
-        Self { child, url }
+        Self { child, url, said: receiver }
     }
 
     /// Memory of the process in bytes, as the system counts it.
@@ -81,12 +83,19 @@ impl Server {
     }
 
     /// Asks the process to end, and waits until it has.
-    pub(crate) fn stop(mut self, signal: &str) -> ExitStatus {
+    pub(crate) fn stop(self, signal: &str) -> ExitStatus {
+        self.stop_and_hear(signal).0
+    }
+
+    /// The same, and what it said since it listens.
+    pub(crate) fn stop_and_hear(mut self, signal: &str) -> (ExitStatus, Vec<String>) {
         let pid = self.child.id().to_string();
         let status =
             std::process::Command::new("kill").args([format!("-{signal}"), pid]).status().unwrap();
         assert!(status.success());
-        wait_for("the end of the server", || self.child.try_wait().unwrap())
+        let status = wait_for("the end of the server", || self.child.try_wait().unwrap());
+        // Both ends of its pipes are closed, so the lines have an end.
+        (status, self.said.iter().collect())
     }
 }
 
