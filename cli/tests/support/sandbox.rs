@@ -14,10 +14,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// No command of these tests may take longer.
-const COMMAND_DEADLINE: Duration = Duration::from_secs(120);
+const COMMAND_DEADLINE: Duration = Duration::from_secs(300);
 
 /// Pause between two looks at something that is waited for.
 const POLL_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_POLL_PAUSE: Duration = Duration::from_millis(500);
 
 /// The folder of the bundled project.
 pub(crate) fn bundled_project() -> PathBuf {
@@ -37,11 +38,13 @@ pub(crate) fn wait_up_to<T>(
 ) -> T {
     let deadline = Instant::now() + longest;
     loop {
+        let begun = Instant::now();
         if let Some(found) = condition() {
             return found;
         }
         assert!(Instant::now() < deadline, "waited in vain for {what}");
-        std::thread::sleep(POLL_PAUSE);
+        // A look may be a process of its own: what is waited for needs the processor more.
+        std::thread::sleep((begun.elapsed() * 3).clamp(POLL_PAUSE, LONGEST_POLL_PAUSE));
     }
 }
 
