@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use datafusion::common::DataFusionError;
 use questlake_engine::failpoint::InjectedFailure;
 use questlake_engine::project::checks::CheckError;
 use questlake_engine::stores::error::StoreError;
@@ -35,14 +34,6 @@ pub enum IngestError {
     /// A constraint of a contract cannot be evaluated.
     #[error("CHECK `{}` of a contract: {}", .0.constraint.name, .0.source.find_root())]
     Check(Box<CheckError>),
-    /// A constraint failed while it was evaluated.
-    #[error("CHECK `{name}`: {source}")]
-    Evaluate {
-        /// The constraint.
-        name: String,
-        /// The cause.
-        source: Box<DataFusionError>,
-    },
     /// Rows could not be brought into a segment.
     #[error("could not encode a segment: {0}")]
     Encode(#[from] arrow::error::ArrowError),

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::collector::{Server, agent, post};
 use crate::inspect::number;
 use crate::shop::{Shop, event, order};
 
@@ -96,4 +97,42 @@ fn what_is_archived_counts_like_what_has_landed() {
     shop.edit(CONTRACT, "campaign TEXT NOT NULL", "campaign TEXT");
     shop.etl(&["run", "--full-refresh"]);
     assert_eq!(number(&shop.sandbox, "SELECT sum(amount) FROM mart_day"), 5);
+}
+
+/// A division by zero in one event must hold no other up, now or after a restart.
+#[test]
+fn a_check_that_cannot_be_evaluated_is_about_one_event() {
+    let shop = Shop::new();
+    shop.edit(CONTRACT, "amount INTEGER NOT NULL", "amount INTEGER CHECK (100 / amount > 1)");
+    let file = shop.sandbox.write(
+        "orders.ndjson",
+        [order("o1", 1, 2), order("o2", 1, 0), order("o3", 1, 90), order("o4", 1, 4)].concat(),
+    );
+    let report = shop.sandbox.ingest(&[&file]);
+    assert_eq!(report["totals"]["landed"], 2, "{report}");
+    let listed = shop.sandbox.succeed(&["quarantine", "list", "--format", "json"]).json();
+    let details: Vec<&str> =
+        (0..2).map(|row| listed["records"][row]["detail"].as_str().unwrap()).collect();
+    assert!(details[0].contains("could not be evaluated: "), "{details:?}");
+    assert!(details[0].contains("ivide by zero"), "{details:?}");
+    assert!(details[1].contains("is not fulfilled"), "{details:?}");
+    for id in ["o5", "o6"] {
+        let server = Server::start(&shop.sandbox, &[]);
+        let body = [order(id, 2, 5), order(&format!("{id}-bad"), 2, 0)].concat();
+        let answer = post(&agent(), &server.url, body.as_bytes(), None).unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.body["landed"], 1, "{answer:?}");
+        assert!(server.stop("TERM").success());
+    }
+    shop.sandbox.etl();
+    assert_eq!(number(&shop.sandbox, "SELECT sum(amount) FROM mart_day"), 16);
+}
+
+#[test]
+fn a_check_that_can_never_be_evaluated_is_a_mistake_of_the_contract() {
+    let shop = Shop::new();
+    shop.edit(CONTRACT, "amount INTEGER NOT NULL", "amount INTEGER CHECK (amount > 1 / 0)");
+    let text = shop.etl_fails(&["plan"]).text();
+    assert!(text.contains("sql/events/order_placed.sql:5:"), "{text}");
+    assert!(text.contains("ivide by zero"), "{text}");
 }

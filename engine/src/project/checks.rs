@@ -1,5 +1,6 @@
 //! `CHECK` constraints of a contract, compiled to run over record batches.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
@@ -28,22 +29,53 @@ pub struct CheckError {
     pub source: DataFusionError,
 }
 
+/// Rows that break a constraint.
+#[derive(Debug, Default)]
+pub struct BrokenRows {
+    /// Those whose condition is false, and those of `failures`.
+    pub rows: Vec<usize>,
+    /// Why the condition could not be evaluated, for rows where it could not.
+    pub failures: BTreeMap<usize, String>,
+}
+
 impl CompiledCheck {
-    /// Marks the rows that break the constraint: those whose condition is false. As in SQL, a row
-    /// whose condition is NULL passes. `None` if no row breaks it.
-    pub fn broken_rows(&self, rows: &RecordBatch) -> Result<Option<BooleanArray>, DataFusionError> {
-        let result = self.condition.evaluate(rows)?;
-        let values = match result {
+    /// The rows that break the constraint: those whose condition is false, or cannot be evaluated
+    /// (a division by zero, a text that is no number). As in SQL, a row whose condition is NULL
+    /// passes.
+    pub fn broken_rows(&self, rows: &RecordBatch) -> BrokenRows {
+        let mut broken = BrokenRows::default();
+        self.look_at(rows, 0, &mut broken);
+        broken
+    }
+
+    /// Looks at a slice of rows that begins at row `first`. One row that fails must not fail the
+    /// others: halves of them are looked at until it is alone.
+    fn look_at(&self, rows: &RecordBatch, first: usize, broken: &mut BrokenRows) {
+        let count = rows.num_rows();
+        match self.evaluate(rows) {
+            Ok(values) if values.true_count() + values.null_count() == count => {}
+            Ok(values) => {
+                let is_broken = |row: &usize| values.is_valid(*row) && !values.value(*row);
+                broken.rows.extend((0..count).filter(is_broken).map(|row| first + row));
+            }
+            Err(error) if count <= 1 => {
+                broken.rows.push(first);
+                broken.failures.insert(first, error.find_root().message().into_owned());
+            }
+            Err(_) => {
+                let half = count / 2;
+                self.look_at(&rows.slice(0, half), first, broken);
+                self.look_at(&rows.slice(half, count - half), first + half, broken);
+            }
+        }
+    }
+
+    fn evaluate(&self, rows: &RecordBatch) -> Result<BooleanArray, DataFusionError> {
+        let values = match self.condition.evaluate(rows)? {
             ColumnarValue::Scalar(value) => value.to_array_of_size(rows.num_rows())?,
             ColumnarValue::Array(values) => values,
         };
-        let values = values.as_boolean();
-        if values.true_count() + values.null_count() == values.len() {
-            return Ok(None);
-        }
-        let broken =
-            (0..values.len()).map(|row| Some(values.is_valid(row) && !values.value(row))).collect();
-        Ok(Some(broken))
+        Ok(values.as_boolean().clone())
     }
 }
 
@@ -84,5 +116,52 @@ fn compile_check(
             "the condition must be true or false, but its type is {data_type}"
         )));
     }
+    // A constant that cannot be evaluated would fail with every event.
+    condition.evaluate(&RecordBatch::new_empty(Arc::clone(&contract.schema)))?;
     Ok(condition)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+
+    use super::*;
+
+    /// A check over the columns `i` and `text`.
+    fn check(condition: &str, rows: &RecordBatch) -> CompiledCheck {
+        let session = SessionContext::new_with_config(sql_config());
+        let schema = DFSchema::try_from(rows.schema()).unwrap();
+        let state = session.state();
+        let logical = state.create_logical_expr(condition, &schema).unwrap();
+        CompiledCheck {
+            constraint: CheckConstraint {
+                name: "check".to_owned(),
+                condition: condition.to_owned(),
+                line: 1,
+                column: 1,
+            },
+            condition: state.create_physical_expr(logical, &schema).unwrap(),
+        }
+    }
+
+    fn rows(numbers: &[Option<i64>], texts: &[&str]) -> RecordBatch {
+        let numbers: ArrayRef = Arc::new(Int64Array::from(numbers.to_vec()));
+        let texts: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
+        RecordBatch::try_from_iter([("i", numbers), ("text", texts)]).unwrap()
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_evaluated_is_broken_alone() {
+        let numbers = [Some(5), Some(0), None, Some(20), Some(0)];
+        let rows = rows(&numbers, &["1", "2", "x", "4", "5"]);
+        let broken = check("10 / i > 1", &rows).broken_rows(&rows);
+        assert_eq!(broken.rows, [1, 3, 4]);
+        assert_eq!(broken.failures.keys().copied().collect::<Vec<_>>(), [1, 4]);
+        assert!(broken.failures[&1].contains("Divide by zero"), "{broken:?}");
+        let broken = check("CAST(text AS BIGINT) > 1", &rows).broken_rows(&rows);
+        assert_eq!(broken.rows, [0, 2]);
+        assert!(broken.failures[&2].contains("'x'"), "{broken:?}");
+        let broken = check("i >= 0", &rows).broken_rows(&rows);
+        assert!(broken.rows.is_empty() && broken.failures.is_empty(), "{broken:?}");
+    }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch};
-use arrow::compute::{concat_batches, filter_record_batch, not};
+use arrow::compute::{concat_batches, filter_record_batch};
 use questlake_engine::clock::now_micros;
 use questlake_engine::failpoint;
-use questlake_engine::project::contract::EventContract;
+use questlake_engine::project::contract::{CheckConstraint, EventContract};
 use questlake_engine::stores::hot::{HotBatch, HotRow, HotTable};
 
 use super::{Batch, Ingester, PartitionAdvance};
@@ -20,6 +20,16 @@ pub(crate) struct PreparedTable {
     pub(crate) rows: RecordBatch,
     /// For each row the index of its record, ascending.
     pub(crate) records: Vec<u32>,
+}
+
+impl PreparedTable {
+    /// Removes the rows that are not to be kept.
+    fn keep(&mut self, keep: &BooleanArray) -> Result<(), IngestError> {
+        let mut kept = keep.values().iter();
+        self.records.retain(|_| kept.next().unwrap_or(true));
+        self.rows = filter_record_batch(&self.rows, keep)?;
+        Ok(())
+    }
 }
 
 /// A decoded batch.
@@ -47,30 +57,26 @@ impl Ingester {
                 continue;
             };
             for check in checks {
-                let broken =
-                    check.broken_rows(&table.rows).map_err(|source| IngestError::Evaluate {
-                        name: check.constraint.name.clone(),
-                        source: Box::new(source),
-                    })?;
-                let Some(broken) = broken else { continue };
-                let mut index = 0;
-                table.records.retain(|record| {
-                    let is_broken = broken.value(index);
-                    index += 1;
-                    if is_broken {
-                        rejected.push(Rejection {
-                            record: *record,
-                            reason: RejectReason::CheckViolated,
-                            detail: format!(
-                                "{}: CHECK ({}) is not fulfilled",
-                                check.constraint.name, check.constraint.condition
-                            ),
-                            event_type: Some(contract.event_type.clone()),
-                        });
-                    }
-                    !is_broken
-                });
-                table.rows = filter_record_batch(&table.rows, &not(&broken)?)?;
+                let broken = check.broken_rows(&table.rows);
+                if broken.rows.is_empty() {
+                    continue;
+                }
+                let mut keep = vec![true; table.records.len()];
+                for row in broken.rows {
+                    keep[row] = false;
+                    let CheckConstraint { name, condition, .. } = &check.constraint;
+                    let what = match broken.failures.get(&row) {
+                        Some(why) => format!("could not be evaluated: {why}"),
+                        None => "is not fulfilled".to_owned(),
+                    };
+                    rejected.push(Rejection {
+                        record: table.records[row],
+                        reason: RejectReason::CheckViolated,
+                        detail: format!("{name}: CHECK ({condition}) {what}"),
+                        event_type: Some(contract.event_type.clone()),
+                    });
+                }
+                table.keep(&BooleanArray::from(keep))?;
             }
         }
         tables.retain(|table| table.rows.num_rows() > 0);
@@ -166,10 +172,7 @@ impl Prepared {
             if !any {
                 continue;
             }
-            let keep: BooleanArray = gone.iter().map(|gone| Some(!gone)).collect();
-            let mut kept = keep.values().iter();
-            table.records.retain(|_| kept.next().unwrap_or(true));
-            table.rows = filter_record_batch(&table.rows, &keep)?;
+            table.keep(&gone.iter().map(|gone| Some(!gone)).collect())?;
         }
         self.tables.retain(|table| table.rows.num_rows() > 0);
         Ok(())

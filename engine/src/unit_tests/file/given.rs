@@ -353,10 +353,14 @@ impl<'a> Inputs<'a> {
                     continue;
                 }
                 let Ok(rows) = batch(&contract.schema, std::slice::from_ref(row)) else { continue };
-                if matches!(check.broken_rows(&rows), Ok(Some(_))) {
+                let broken = check.broken_rows(&rows);
+                if !broken.rows.is_empty() {
+                    let why = broken.failures.get(&0).map(|why| format!(": {why}"));
                     let message = format!(
-                        "{} would not take this event: CHECK ({})",
-                        contract.event_type, check.constraint.condition
+                        "{} would not take this event: CHECK ({}){}",
+                        contract.event_type,
+                        check.constraint.condition,
+                        why.unwrap_or_default()
                     );
                     let place = self.file.within_line(item.position);
                     let mistake = self.file.error_at(place, item.length, message);
