@@ -27,6 +27,7 @@ use questlake_engine::stores::landing::segment::Compression;
 use questlake_engine::stores::ledger::{Claim, ContentMark, Counts};
 use tracing::instrument;
 
+use self::publish::MAX_QUARANTINED_BYTES;
 use crate::decode::{DecodeLimits, Decoder, RawRecords, Rejection};
 use crate::error::IngestError;
 
@@ -38,6 +39,7 @@ pub struct Ingester {
     contracts: Arc<Vec<Arc<EventContract>>>,
     checks: Arc<Vec<Vec<CompiledCheck>>>,
     decoders: Arc<Mutex<Vec<Decoder>>>,
+    longest_line: usize,
 }
 
 /// How far one partition moves with a batch.
@@ -114,7 +116,14 @@ impl Ingester {
             contracts: Arc::new(contracts.to_vec()),
             checks: Arc::new(checks),
             decoders: Arc::new(Mutex::new(decoders)),
+            longest_line: settings.max_record.as_usize().max(MAX_QUARANTINED_BYTES) + 1,
         })
+    }
+
+    /// Bytes of a line that are read into memory. One that is longer is no record, and no more of it
+    /// would be kept.
+    pub fn longest_line(&self) -> usize {
+        self.longest_line
     }
 
     /// Takes one batch in, from the first step to the last.

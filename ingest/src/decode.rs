@@ -230,12 +230,12 @@ impl Decoder {
         batch_bytes: usize,
         is_utf8: bool,
     ) -> Result<(), Box<Fault>> {
-        let length = span.length as usize;
-        if length > self.limits.max_record_bytes {
+        if span.length as usize > self.limits.max_record_bytes {
+            // Not how many: the rest of a very long one was not read into memory.
             let limit = self.limits.max_record_bytes;
             return Err(Fault::new(
                 RejectReason::RecordTooLong,
-                format!("the record has {length} bytes, more than {limit}"),
+                format!("the record has more than {limit} bytes"),
             ));
         }
         if batch_bytes > MAX_BATCH_BYTES {

@@ -13,7 +13,7 @@ use questlake_engine::stores::ledger::Counts;
 use questlake_ingest::batch::Ingester;
 use questlake_ingest::sources::file::{BatchBounds, FileOutcome, FileProgress, ingest_file};
 use questlake_ingest::sources::queue::IngestQueue;
-use questlake_ingest::sources::stdin::{STDIN_TOPIC, ingest_pipe};
+use questlake_ingest::sources::stdin::{PipeBounds, STDIN_TOPIC, ingest_pipe};
 use serde::Serialize;
 
 use super::Format;
@@ -53,6 +53,7 @@ struct FileReport {
     file: String,
     topic: String,
     skipped_bytes: u64,
+    unfinished_bytes: u64,
     consumed: u64,
     landed: u64,
     duplicates: u64,
@@ -169,13 +170,17 @@ async fn take_pipe(app: &App, ingester: &Ingester) -> Result<FileOutcome, CliErr
             .await?;
     let bar = app.bars.start("ingest standard input", None, Unit::Count("records"));
     let ingest = &app.settings.ingest;
-    let bytes = ingest.batch_bytes.as_usize().min(ingest.queue_bytes.as_usize());
+    let bounds = PipeBounds {
+        bytes: ingest.batch_bytes.as_usize().min(ingest.queue_bytes.as_usize()),
+        wait: ingest.batch_wait,
+        longest_line: ingester.longest_line(),
+    };
     let counts = app
         .stop
         .interrupts(async {
             let observe = |counts: &Counts| bar.set_position(counts.consumed);
             let input = tokio::io::stdin();
-            Ok(ingest_pipe(&queue, input, bytes, ingest.batch_wait, observe).await?)
+            Ok(ingest_pipe(&queue, input, bounds, observe).await?)
         })
         .await?;
     drop(queue);
@@ -195,6 +200,7 @@ impl IngestReport {
             file: file.display().to_string(),
             topic: outcome.topic.clone(),
             skipped_bytes: outcome.skipped_bytes,
+            unfinished_bytes: outcome.unfinished_bytes,
             consumed: counts.consumed,
             landed: counts.landed,
             duplicates: counts.duplicates,
@@ -241,6 +247,14 @@ fn print(app: &App, report: &IngestReport, format: Format) -> Result<(), CliErro
     for file in report.files.iter().filter(|file| file.skipped_bytes > 0) {
         let skipped = crate::terminal::numbers::bytes(file.skipped_bytes);
         app.line(&format!("{}: {skipped} had been taken in before", file.file))?;
+    }
+    for file in report.files.iter().filter(|file| file.unfinished_bytes > 0) {
+        let unfinished = crate::terminal::numbers::bytes(file.unfinished_bytes);
+        app.line(&format!(
+            "{}: its last line is unfinished ({unfinished}) and was left; it is taken in by another \
+             run when it has its line feed",
+            file.file
+        ))?;
     }
     if totals.quarantined > 0 {
         app.line("`questlake quarantine list` shows what is wrong with the quarantined records")?;

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, whole_event};
 use crate::gzip::gzip;
 use crate::inspect::{Sent, accounting, assert_exactly_once, landed_keys, number};
 use crate::sandbox::{Running, Sandbox, wait_for};
@@ -138,6 +139,57 @@ fn committed_bytes(sandbox: &Sandbox) -> i64 {
     connection.query_row(position, [], |row| row.get(0)).unwrap_or(0)
 }
 
+/// Whoever writes a file may be in the middle of a line when it is read.
+#[test]
+fn a_line_that_is_being_written_waits_for_its_end() {
+    let dataset = Dataset::simulate(20, 5, 26);
+    let sandbox = Sandbox::new();
+    let bytes = dataset.bytes();
+    // Cut in the middle of an event, wherever faults stand.
+    let half = dataset.lines.len() / 2;
+    let is_whole = |line: &Vec<u8>| whole_event(line).is_some();
+    let line = half + dataset.lines[half..].iter().position(is_whole).unwrap();
+    let before: usize = dataset.lines[..line].iter().map(Vec::len).sum();
+    let cut = before + dataset.lines[line].len() / 2;
+    let file = sandbox.write("events.ndjson", &bytes[..cut]);
+    for skipped in [0, before] {
+        let report = sandbox.ingest(&[&file]);
+        assert_eq!(report["files"][0]["unfinished_bytes"], cut - before, "{report}");
+        assert_eq!(report["files"][0]["skipped_bytes"], skipped, "{report}");
+    }
+    sandbox.write("events.ndjson", &bytes);
+    let report = sandbox.ingest(&[&file]);
+    assert_eq!(report["files"][0]["unfinished_bytes"], 0, "{report}");
+    sandbox.etl();
+    assert_exactly_once(&sandbox, &dataset, Sent::Once, "read while it was written");
+}
+
+/// What is longer than any record is read past.
+#[test]
+fn a_very_long_line_is_quarantined_and_what_is_around_it_lands() {
+    let dataset = Dataset::simulate(10, 4, 27);
+    let (before, behind) = dataset.lines.split_at(dataset.lines.len() / 2);
+    let long = vec![b'x'; 80 << 20];
+    let bytes = [before.concat(), long, b"\n".to_vec(), behind.concat()].concat();
+    for from_pipe in [false, true] {
+        let sandbox = Sandbox::new();
+        let report = if from_pipe {
+            sandbox.run_with_input(&["ingest", "-", "--format", "json"], &bytes).json()
+        } else {
+            let file = sandbox.write("events.ndjson", &bytes);
+            let report = sandbox.ingest(&[&file]);
+            let again = sandbox.ingest(&[&file]);
+            assert_eq!(consumed(&again), 0, "{again}");
+            assert_eq!(again["files"][0]["skipped_bytes"], bytes.len(), "{again}");
+            report
+        };
+        assert_eq!(consumed(&report), dataset.truth.accounting.lines + 1, "{report}");
+        assert_eq!(report["totals"]["landed"], dataset.truth.accounting.landed, "{report}");
+        let kept = "SELECT max(length(raw)) FROM meta_quarantine WHERE reason = 'record_too_long'";
+        assert_eq!(number(&sandbox, kept), 8 << 20);
+    }
+}
+
 #[test]
 fn standard_input_is_a_file_that_cannot_be_read_again() {
     let dataset = Dataset::simulate(40, 8, 24);
@@ -171,6 +223,16 @@ fn a_file_that_cannot_be_read_is_named_and_the_others_are_taken_in() {
     let truncated = sandbox.write("cut.gz", &truncated[..truncated.len() / 2]);
     let refused = sandbox.fail(&[Path::new("ingest"), &truncated]);
     assert!(refused.text().contains("cut.gz"), "{refused:#?}");
+    assert!(refused.text().contains("is cut off"), "{refused:#?}");
+    // Nobody writes into it: to open it is to wait.
+    let pipe = sandbox.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let refused = sandbox.fail(&[Path::new("ingest"), &pipe]);
+    assert!(refused.text().contains("is a pipe"), "{refused:#?}");
+    let packed = sandbox.write("events.zst", b"\x28\xB5\x2F\xFD\x04\x00\x01");
+    let refused = sandbox.fail(&[Path::new("ingest"), &packed]);
+    assert!(refused.text().contains("zstd -dc"), "{refused:#?}");
+    assert_eq!(accounting(&sandbox).lines, 0);
     sandbox.ingest(&[&file]);
     sandbox.etl();
     assert_exactly_once(&sandbox, &dataset, Sent::Once, "after files that cannot be read");

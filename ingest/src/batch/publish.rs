@@ -18,7 +18,7 @@ use crate::decode::Rejection;
 use crate::error::IngestError;
 
 /// Most bytes of a bad record that are kept; a longer one is cut, and its detail says so.
-const MAX_QUARANTINED_BYTES: usize = 8 << 20;
+pub(super) const MAX_QUARANTINED_BYTES: usize = 8 << 20;
 
 impl Ingester {
     /// Seals and commits a batch.
@@ -134,10 +134,7 @@ fn record_of(ingester: &Ingester, prepared: &Prepared, rejection: &Rejection) ->
     let raw = records.record_bytes(rejection.record as usize).unwrap_or_default();
     let mut detail = rejection.detail.clone();
     if raw.len() > MAX_QUARANTINED_BYTES {
-        detail.push_str(&format!(
-            "; only the first {MAX_QUARANTINED_BYTES} of its {} bytes are kept",
-            raw.len()
-        ));
+        detail.push_str(&format!("; only the first {MAX_QUARANTINED_BYTES} bytes are kept"));
     }
     let contract = rejection.event_type.as_ref().and_then(|event_type| {
         ingester.contracts.iter().find(|contract| contract.event_type == *event_type)

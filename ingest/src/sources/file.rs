@@ -2,23 +2,23 @@
 //! first byte in the (unpacked) content.
 
 mod batches;
+mod open;
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
 use futures::future::BoxFuture;
 use questlake_engine::stores::ledger::{Claim, Counts};
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use self::batches::{batch_end, fill};
+use self::batches::{Filled, batch_end, fill, pass_line, unfinished_line};
+use self::open::open;
 use super::content::{ContentHash, identify};
 use crate::batch::stream::ingest_stream;
 use crate::batch::{Batch, Ingester, PartitionAdvance};
@@ -87,6 +87,8 @@ pub struct FileOutcome {
     pub counts: Counts,
     /// Whether reading was stopped before the end.
     pub stopped: bool,
+    /// Bytes of a last line that is still being written: it is taken in when it has its line feed.
+    pub unfinished_bytes: u64,
 }
 
 /// Takes in one file, from where its content was read to.
@@ -143,6 +145,9 @@ pub fn ingest_file<'a>(
                 Err(error) => return Err(error),
                 Ok(()) => {
                     outcome.stopped = read == ReadEnd::Stopped;
+                    if let ReadEnd::EndOfFile { unfinished } = read {
+                        outcome.unfinished_bytes = unfinished as u64;
+                    }
                     return Ok(outcome);
                 }
             }
@@ -164,6 +169,7 @@ struct FileStart {
     claim: Claim,
     position: u64,
     hash: ContentHash,
+    longest_line: usize,
 }
 
 async fn start_file(ingester: &Ingester, path: &Path) -> Result<FileStart, IngestError> {
@@ -182,56 +188,25 @@ async fn start_file(ingester: &Ingester, path: &Path) -> Result<FileStart, Inges
     if u64::try_from(claim.next_offset).unwrap_or(0) != identified.position {
         return Box::pin(start_file(ingester, path)).await;
     }
-    Ok(FileStart { claim, position: identified.position, hash: identified.hash })
+    Ok(FileStart {
+        claim,
+        position: identified.position,
+        hash: identified.hash,
+        longest_line: ingester.longest_line(),
+    })
 }
 
 fn file_error(operation: &'static str, path: &Path, source: std::io::Error) -> IngestError {
     IngestError::File { operation, path: path.to_path_buf(), source }
 }
 
-/// Counts the bytes that are read from disk.
-struct Counting {
-    file: File,
-    progress: Arc<FileProgress>,
-}
-
-impl Read for Counting {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        self.progress.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
-    }
-}
-
-/// Opens a file and unpacks it if its first bytes say that it is gzip.
-fn open(path: &Path, progress: &Arc<FileProgress>) -> std::io::Result<Box<dyn Read>> {
-    let mut magic = [0; 2];
-    let is_gzip = {
-        let mut file = File::open(path)?;
-        if file.metadata()?.is_dir() {
-            return Err(std::io::Error::other("it is a folder; name the files in it"));
-        }
-        let mut read = 0;
-        while read < magic.len() {
-            match file.read(&mut magic[read..])? {
-                0 => break,
-                count => read += count,
-            }
-        }
-        read == 2 && magic == [0x1f, 0x8b]
-    };
-    let counting = Counting { file: File::open(path)?, progress: Arc::clone(progress) };
-    if is_gzip {
-        Ok(Box::new(MultiGzDecoder::new(BufReader::with_capacity(READ_BYTES, counting))))
-    } else {
-        Ok(Box::new(counting))
-    }
-}
-
 /// Why reading ended.
 #[derive(Debug, PartialEq, Eq)]
 enum ReadEnd {
-    EndOfFile,
+    EndOfFile {
+        /// Bytes of an unfinished last line, which was left.
+        unfinished: usize,
+    },
     Stopped,
     /// An error was handed on, or nobody takes batches any more.
     Failed,
@@ -273,22 +248,35 @@ fn read_batches(
     progress: &FileProgress,
     sender: &mpsc::Sender<Result<Batch, IngestError>>,
 ) -> std::io::Result<ReadEnd> {
-    let FileStart { mut claim, mut hash, .. } = start;
+    let FileStart { mut claim, mut hash, longest_line, .. } = start;
     let mut rest: Vec<u8> = Vec::new();
+    let mut unfinished = 0;
     loop {
         if progress.stop.load(Ordering::Relaxed) {
             return Ok(ReadEnd::Stopped);
         }
         let mut data = Vec::with_capacity(bounds.bytes.min(64 << 20) + READ_BYTES);
         data.append(&mut rest);
-        let at_end = fill(content, &mut data, bounds)?;
-        rest = data.split_off(batch_end(&data, bounds, at_end));
+        let filled = fill(content, &mut data, bounds, longest_line)?;
+        let at_end = filled == Filled::AtEnd;
+        if at_end && unfinished == 0 {
+            unfinished = unfinished_line(&data);
+            data.truncate(data.len() - unfinished);
+        }
+        let end = batch_end(&data, bounds, at_end);
+        let mut passed = 0;
+        if end == 0 && filled == Filled::LongLine {
+            hash.update(&data);
+            (passed, rest) = pass_line(content, &mut hash)?;
+        } else {
+            rest = data.split_off(end);
+            hash.update(&data);
+        }
         if data.is_empty() && at_end {
-            return Ok(ReadEnd::EndOfFile);
+            return Ok(ReadEnd::EndOfFile { unfinished });
         }
         if !data.is_empty() {
-            hash.update(&data);
-            let next_offset = claim.next_offset + data.len() as i64;
+            let next_offset = claim.next_offset + (data.len() + passed) as i64;
             let batch = Batch {
                 records: RawRecords {
                     topic: Arc::clone(&claim.topic),
@@ -309,7 +297,7 @@ fn read_batches(
             }
         }
         if at_end && rest.is_empty() {
-            return Ok(ReadEnd::EndOfFile);
+            return Ok(ReadEnd::EndOfFile { unfinished });
         }
     }
 }

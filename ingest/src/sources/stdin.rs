@@ -27,13 +27,22 @@ pub enum PipeError {
     Submit(#[from] SubmitError),
 }
 
-/// Takes in `input` to its end. A batch is handed on when it has `batch_bytes`, or when nothing more
-/// has come for `batch_wait`.
+/// What is taken from a pipe at a time.
+#[derive(Debug, Clone, Copy)]
+pub struct PipeBounds {
+    /// A batch is handed on when it has so many bytes.
+    pub bytes: usize,
+    /// Or when nothing more has come for so long.
+    pub wait: Duration,
+    /// Bytes of a line that are kept: see [`Ingester::longest_line`](crate::batch::Ingester::longest_line).
+    pub longest_line: usize,
+}
+
+/// Takes in `input` to its end.
 pub async fn ingest_pipe(
     queue: &IngestQueue,
     mut input: impl AsyncRead + Unpin,
-    batch_bytes: usize,
-    batch_wait: Duration,
+    bounds: PipeBounds,
     mut observe: impl FnMut(&Counts),
 ) -> Result<Counts, PipeError> {
     let mut totals = Counts::default();
@@ -41,13 +50,21 @@ pub async fn ingest_pipe(
     let mut at_end = false;
     while !at_end {
         let mut idle = false;
-        while data.len() < batch_bytes && !at_end && !idle {
+        let mut has_line = data.contains(&b'\n');
+        while !at_end && !idle && is_short(data.len(), has_line, bounds) {
+            let before = data.len();
             data.reserve(READ_BYTES);
             let mut limited = (&mut input).take(READ_BYTES as u64);
-            match tokio::time::timeout(batch_wait, limited.read_buf(&mut data)).await {
+            match tokio::time::timeout(bounds.wait, limited.read_buf(&mut data)).await {
                 Ok(read) => at_end = read? == 0,
                 Err(_) => idle = !data.is_empty(),
             }
+            has_line |= data[before..].contains(&b'\n');
+        }
+        if !has_line && data.len() > bounds.longest_line {
+            let behind = pass_line(&mut input).await?;
+            data.push(b'\n');
+            data.extend_from_slice(&behind);
         }
         let end = if at_end {
             data.len()
@@ -70,4 +87,23 @@ pub async fn ingest_pipe(
         observe(&totals);
     }
     Ok(totals)
+}
+
+/// Whether a batch needs more bytes: it has a whole line, or one that is too long to be read as a whole.
+fn is_short(bytes: usize, has_line: bool, bounds: PipeBounds) -> bool {
+    if has_line { bytes < bounds.bytes } else { bytes <= bounds.longest_line }
+}
+
+/// Reads on to the end of a line without keeping it. Returns what was read behind it.
+async fn pass_line(input: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Vec<u8>> {
+    let mut piece = Vec::with_capacity(READ_BYTES);
+    loop {
+        piece.clear();
+        if input.take(READ_BYTES as u64).read_buf(&mut piece).await? == 0 {
+            return Ok(piece);
+        }
+        if let Some(line_feed) = memchr::memchr(b'\n', &piece) {
+            return Ok(piece.split_off(line_feed + 1));
+        }
+    }
 }
