@@ -1,7 +1,11 @@
 //! What an operator wants to know: the accounting, how far each model is, whether the stores answer.
 
+mod held;
+
 use futures::future::BoxFuture;
 use serde::Serialize;
+
+use self::held::Held;
 
 use crate::checks::latest::FailingCheck;
 use crate::checks::severity_name;
@@ -214,8 +218,7 @@ impl Engine {
             } = stores.ledger.snapshot().await?;
             let gaps = stores.ledger.gaps().await?;
             let landing = landing_status(&segments, latest_sequence);
-            let hot = stores.hot.count().await;
-            let listed = stores.landing.list().await;
+            let held = Held::look(stores, &segments).await?;
             let archive_error = self.archive_fault(&archive).await;
             let health = |store, name, error: Option<String>| StoreStatus {
                 store,
@@ -224,11 +227,11 @@ impl Engine {
                 detail: error,
             };
             let store_states = vec![
-                health("hot", stores.hot.name(), hot.as_ref().err().map(ToString::to_string)),
+                health("hot", stores.hot.name(), held.hot.as_ref().err().map(ToString::to_string)),
                 health(
                     "landing",
                     stores.landing.name(),
-                    listed.err().map(|error| error.to_string()),
+                    held.landing.map(|error| error.to_string()),
                 ),
                 health("archive", stores.archive.name().to_owned(), archive_error),
                 health("ledger", stores.ledger.name(), None),
@@ -236,8 +239,11 @@ impl Engine {
                 health("cache", stores.cache.name(), stores.cache.fault().await),
             ];
             let models = self.model_states(latest_sequence).await?;
+            let mut accounting = account(&partitions, &groups, &landing, archive.rows());
+            accounting.adds_up &= held.missing.is_empty();
+            accounting.mismatches.extend(held.missing);
             Ok(Status {
-                accounting: account(&partitions, &groups, &landing, archive.rows()),
+                accounting,
                 partitions: partitions.iter().map(partition_status).collect(),
                 checks: self.failing_checks(&models).await?,
                 models,
@@ -253,7 +259,7 @@ impl Engine {
                     .collect(),
                 landing,
                 archive: archive_status(&archive),
-                hot: HotStatus { events: hot.ok() },
+                hot: HotStatus { events: held.hot.ok() },
                 stores: store_states,
             })
         })

@@ -44,16 +44,37 @@ fn a_segment_that_was_changed_is_named_and_nothing_of_it_is_loaded() {
     assert!(progress < number(&sandbox, "SELECT max(sequence) FROM meta_segments"));
 
     // A file that is cut off, and one that is gone.
+    let mismatches = || {
+        let status = sandbox.fail(&["status", "--format", "json"]).json();
+        status["accounting"]["mismatches"].to_string()
+    };
     fs::write(&path, &intact[..offset as usize]).unwrap();
     let refused = sandbox.fail(&["etl", "run"]);
     assert!(refused.text().contains(&name), "{refused:#?}");
+    assert!(mismatches().contains(&format!("{name} has {offset} bytes")), "{}", mismatches());
     fs::remove_file(&path).unwrap();
     let refused = sandbox.fail(&["etl", "run"]);
     assert!(refused.text().contains(&name), "{refused:#?}");
+    assert!(mismatches().contains(&format!("{name} is missing")), "{}", mismatches());
 
     fs::write(&path, &intact).unwrap();
     sandbox.etl();
     assert_exactly_once(&sandbox, &dataset, Sent::Once, "after the segment was restored");
+}
+
+/// What the hot store does not know is no duplicate when it is sent again.
+#[test]
+fn a_hot_store_that_was_lost_shows_in_the_status() {
+    let dataset = Dataset::simulate(10, 4, 52);
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("events.ndjson", dataset.bytes());
+    sandbox.ingest(&[&file]);
+    sandbox.succeed(&["status"]);
+    for name in ["hot.db", "hot.db-wal", "hot.db-shm"] {
+        let _ = fs::remove_file(sandbox.data().join(name));
+    }
+    let shown = sandbox.fail(&["status"]);
+    assert!(shown.stdout.contains("but the hot store 0; put it back"), "{shown:#?}");
 }
 
 #[test]

@@ -195,8 +195,13 @@ pub trait HotStore: Send + Sync {
     /// for at a time.
     async fn missing(&self, event_ids: Vec<String>) -> StoreResult<Vec<String>>;
 
-    /// Number of documents.
+    /// Number of documents, as the store keeps count of them: on a server that has crashed, about.
     async fn count(&self) -> StoreResult<u64>;
+
+    /// Number of documents, counted one by one where the store's own count may be off.
+    async fn count_exactly(&self) -> StoreResult<u64> {
+        self.count().await
+    }
 
     /// How messages name this store.
     fn name(&self) -> String;

@@ -239,6 +239,7 @@ pub(crate) async fn pruning(store: &dyn HotStore, count: i64) {
     assert_eq!(store.prune(between).await.unwrap(), count as u64);
     assert_eq!(store.prune(between).await.unwrap(), 0);
     assert_eq!(store.count().await.unwrap(), 1);
+    assert_eq!(store.count_exactly().await.unwrap(), 1);
     assert_eq!(store.player_timeline("player 1", 10).await.unwrap(), []);
     let left = store.player_timeline("player 0", 10).await.unwrap();
     assert_eq!(left.len(), 1);

@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use mongodb::bson::doc;
 use mongodb::options::ConnectionString;
 use tokio::sync::OnceCell;
 
@@ -140,6 +141,15 @@ impl HotStore for MongoHotStore {
         server
             .call("count events", server.dialect.read_timeout(), || async {
                 server.events.estimated_document_count().await
+            })
+            .await
+    }
+
+    async fn count_exactly(&self) -> StoreResult<u64> {
+        let server = self.server().await?;
+        server
+            .call("count events", server.dialect.read_timeout(), || async {
+                server.events.count_documents(doc! {}).await
             })
             .await
     }
