@@ -22,6 +22,7 @@ mod tables;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -41,6 +42,10 @@ use scan::PostgresTable;
 
 /// Entries kept in the history of runs.
 const RUN_HISTORY: i64 = 1000;
+
+/// How long a lock is asked for, and the pause in between.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// The warehouse on PostgreSQL.
 #[derive(Clone)]
@@ -75,7 +80,8 @@ impl Warehouse for PostgresWarehouse {
     }
 
     /// The lock is the server's, and lasts as long as a connection of its own. Should that break,
-    /// each publication is fenced by the model's progress all the same.
+    /// each publication is fenced by the model's progress all the same. A server notices only after a
+    /// while that a process has ended, so whoever comes next waits for a moment.
     async fn lock(&self, activity: &'static str) -> StoreResult<Box<dyn Send + Sync>> {
         const OPERATION: &str = "take a lock";
         let key = lock_key("activity", activity);
@@ -83,9 +89,15 @@ impl Warehouse for PostgresWarehouse {
             .database
             .attempt(OPERATION, |session| async move {
                 let parameters: &Parameters<'_> = &[&key];
-                let row = session.query_one("SELECT pg_try_advisory_lock($1)", parameters).await?;
-                let taken: bool = row.try_get(0)?;
-                Ok((session, taken))
+                let deadline = Instant::now() + LOCK_PATIENCE;
+                loop {
+                    let sql = "SELECT pg_try_advisory_lock($1)";
+                    let taken: bool = session.query_one(sql, parameters).await?.try_get(0)?;
+                    if taken || Instant::now() >= deadline {
+                        return Ok((session, taken));
+                    }
+                    tokio::time::sleep(LOCK_PAUSE).await;
+                }
             })
             .await?;
         if taken {
