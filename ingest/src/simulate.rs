@@ -245,6 +245,8 @@ pub fn simulate(
         output.write_day(&mut world.emitter.timeline)?;
     }
     output.finish()?;
+    // It is complete: nobody can stop it any more.
+    let _ = report(&world, options.days, output.bytes);
 
     let tally = world.emitter.into_tally().ok_or(SimulateError::Stopped)?;
     Ok(tally.into_truth(options.truth_options()))

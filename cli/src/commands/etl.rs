@@ -62,13 +62,26 @@ pub(crate) struct StatusArgs {
     format: Format,
 }
 
+/// A hundred years: each day is a partition of every model, whether or not there are events of it.
+const MOST_BACKFILL_DAYS: i64 = 36_525;
+
 impl EtlArgs {
     fn options(&self) -> Result<RunOptions, CliError> {
         let backfill = match (self.from, self.to) {
             (Some(from), Some(to)) if from > to => {
                 return Err(CliError::Usage(format!("--from {from} is later than --to {to}")));
             }
-            (Some(from), Some(to)) => Some((day_number(from), day_number(to))),
+            (Some(from), Some(to)) => {
+                let (first, last) = (day_number(from), day_number(to));
+                let days = i64::from(last) - i64::from(first) + 1;
+                if days > MOST_BACKFILL_DAYS {
+                    return Err(CliError::Usage(format!(
+                        "--from {from} --to {to} are {days} days; at most {MOST_BACKFILL_DAYS} are \
+                         built anew at once"
+                    )));
+                }
+                Some((first, last))
+            }
             _ => None,
         };
         Ok(RunOptions { select: self.select.clone(), full_refresh: self.full_refresh, backfill })

@@ -1,5 +1,6 @@
 //! `questlake quarantine list | show | replay`
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -227,6 +228,16 @@ async fn show(app: &App, args: ShowArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What became of records that were taken in again.
+#[derive(Debug, Default)]
+pub(super) struct Replayed {
+    pub(super) counts: Counts,
+    /// Those that were refused again, by their numbers.
+    pub(super) refused: Vec<(i64, RefusedRecord)>,
+    /// The numbers of all of them.
+    pub(super) ids: BTreeSet<i64>,
+}
+
 /// Takes quarantined records in again.
 pub(super) struct Replayer {
     pub(super) ingester: Ingester,
@@ -235,32 +246,31 @@ pub(super) struct Replayer {
 }
 
 impl Replayer {
-    /// Replays the open records of a selection, or its one record with the mended bytes. Returns what
-    /// became of them, and those that were refused again, by their numbers.
+    /// Replays the open records of a selection, or its one record with the mended bytes.
     pub(super) async fn replay(
         &self,
         mut wanted: QuarantineFilter,
         mended: Option<&[u8]>,
-    ) -> Result<(Counts, Vec<(i64, RefusedRecord)>), CliError> {
+    ) -> Result<Replayed, CliError> {
         let (ingester, ledger) = (self.ingester.clone(), &self.ingester.stores().ledger);
         let opening = IngestQueue::open(ingester, &self.queue_folder, REPLAY_TOPIC, self.bounds);
         let (queue, worker) = opening.await?;
-        let mut counts = Counts::default();
-        let mut refused = Vec::new();
+        let mut replayed = Replayed::default();
         loop {
             let entries = ledger.quarantine(&wanted).await?;
             let Some(last) = entries.last() else { break };
             wanted.after_id = last.id;
             let mended = mended.map(<[u8]>::trim_ascii);
             let outcome = replay(&queue, &entries, mended).await?;
-            counts.add(&outcome.counts);
+            replayed.counts.add(&outcome.counts);
+            replayed.ids.extend(entries.iter().map(|entry| entry.id));
             for record in outcome.refused {
-                refused.push((entries[record.index].id, record));
+                replayed.refused.push((entries[record.index].id, record));
             }
         }
         drop(queue);
         worker.await.map_err(|error| CliError::Usage(error.to_string()))?;
-        Ok((counts, refused))
+        Ok(replayed)
     }
 }
 
@@ -284,7 +294,10 @@ async fn replay_records(app: &App, args: ReplayArgs) -> Result<ExitCode, CliErro
         queue_folder: app.queue_folder(),
         bounds: app.queue_bounds(),
     };
-    let (counts, refused_ids) = replayer.replay(wanted, mended.as_deref()).await?;
+    let replayed = replayer.replay(wanted, mended.as_deref()).await?;
+    let Replayed { counts, refused: refused_ids, .. } = &replayed;
+    let not_open: Vec<i64> =
+        args.ids.iter().copied().filter(|id| !replayed.ids.contains(id)).collect();
     if args.format == Format::Json {
         let refused: Vec<_> = refused_ids
             .iter()
@@ -297,6 +310,7 @@ async fn replay_records(app: &App, args: ReplayArgs) -> Result<ExitCode, CliErro
             "landed": counts.landed,
             "duplicates": counts.duplicates,
             "refused": refused,
+            "not_open": not_open,
         }))?)?;
     } else if counts.consumed == 0 {
         app.line("no open records to replay")?;
@@ -311,6 +325,13 @@ async fn replay_records(app: &App, args: ReplayArgs) -> Result<ExitCode, CliErro
         for (id, record) in refused_ids.iter().take(20) {
             app.line(&format!("  {id}: {}: {}", record.reason.code(), printable(&record.detail)))?;
         }
+    }
+    if !not_open.is_empty() {
+        let numbers: Vec<String> = not_open.iter().map(ToString::to_string).collect();
+        app.note(&format!(
+            "not open, or not there: {} (`questlake quarantine list --all` tells)",
+            numbers.join(", ")
+        ));
     }
     Ok(if refused_ids.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use super::quarantine::{REPLAY_PAGE, Replayer};
+use super::quarantine::{REPLAY_PAGE, Replayed, Replayer};
 use crate::app::App;
 use crate::error::CliError;
 use crate::stop::Stop;
@@ -143,7 +143,8 @@ fn replay(app: &App, engine: &Engine) -> Result<Replay, CliError> {
                 ..QuarantineFilter::default()
             };
             let replayed = replayer.replay(selection, mended.as_deref()).await;
-            let (counts, refused) = replayed.map_err(|error| ReplayError(Box::new(error)))?;
+            let Replayed { counts, refused, .. } =
+                replayed.map_err(|error| ReplayError(Box::new(error)))?;
             let refused = refused.into_iter();
             Ok(ReplayReport {
                 replayed: counts.consumed,

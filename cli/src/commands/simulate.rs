@@ -1,7 +1,7 @@
 //! `questlake simulate`
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -109,10 +109,22 @@ pub(crate) async fn run(app: &App, args: SimulateArgs) -> Result<ExitCode, CliEr
         options.personas = Personas::read(path).map_err(SimulateError::from)?;
     }
     check_days(&options)?;
+    if args.truth.as_deref() == Some(Path::new("-")) {
+        let advice = "name a file; standard output is for the events";
+        return Err(CliError::Usage(format!("--truth cannot be -: {advice}")));
+    }
     let truth = if args.kafka {
         send_events(app, &options, args.rate).await?
     } else {
-        write_events(app, &options, &args.output)?
+        match write_events(app, &options, &args.output) {
+            // Whoever reads standard output has seen enough, as with `| head`.
+            Err(CliError::Simulate(SimulateError::Write(error)))
+                if error.kind() == ErrorKind::BrokenPipe && args.output == Path::new("-") =>
+            {
+                return Ok(ExitCode::SUCCESS);
+            }
+            other => other?,
+        }
     };
     if let Some(path) = &args.truth {
         write_truth(&truth, path)?;

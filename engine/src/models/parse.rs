@@ -7,6 +7,7 @@ use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{ObjectName, Spanned, Statement as SqlStatement};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::errors::{locate, span_position};
 use super::{Layer, ModelSource};
@@ -57,7 +58,7 @@ fn parse_select(file: &SourceFile) -> Result<Statement, Box<Diagnostic>> {
         Box::new(file.error_at(place, 1, "the file has no SELECT"))
     })?;
     if let Some(second) = statements.front() {
-        let place = statement_position(second).unwrap_or(Position { line: 1, column: 1 });
+        let place = statement_position(second).unwrap_or_else(|| second_statement(file));
         return Err(Box::new(
             file.error_at(place, 1, "a model is one SELECT, but here a second statement begins")
                 .with_hint("move it to a file of its own"),
@@ -79,6 +80,15 @@ fn statement_position(statement: &Statement) -> Option<Position> {
         Statement::Statement(inner) => span_position(inner.span()),
         _ => None,
     }
+}
+
+/// Where the first word behind a semicolon stands. Not every statement knows where it begins.
+fn second_statement(file: &SourceFile) -> Position {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, file.text()).tokenize_with_location();
+    let tokens = tokens.unwrap_or_default();
+    let mut behind = tokens.iter().skip_while(|token| token.token != Token::SemiColon);
+    let word = behind.find(|token| !matches!(token.token, Token::SemiColon | Token::Whitespace(_)));
+    word.and_then(|token| span_position(token.span)).unwrap_or(Position { line: 1, column: 1 })
 }
 
 /// Finds the tables that the model reads, and reports names that can be none.

@@ -52,9 +52,11 @@ fn the_same_options_give_the_same_bytes() {
     });
     assert!(first == second);
     assert_eq!(truth, again.unwrap());
-    assert_eq!(reports.len(), 5);
-    assert_eq!(reports[4].days_done, 5);
-    assert_eq!(reports[4].events, truth.accounting.landed);
+    // After each day, and when all of it is written.
+    assert_eq!(reports.len(), 6);
+    assert_eq!(reports[5].days_done, 5);
+    assert_eq!(reports[5].events, truth.accounting.landed);
+    assert_eq!(reports[5].bytes, second.len() as u64);
     let (other, _) = run(&SimulationOptions { seed: 8, ..options });
     assert!(first != other);
 }

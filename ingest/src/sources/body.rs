@@ -39,8 +39,20 @@ pub enum BodyError {
     Array(String),
 }
 
-/// Unpacks a body by its `Content-Encoding`, to at most `limit` bytes.
+/// Unpacks a body by its `Content-Encoding`, to at most `limit` bytes; gzip also if nothing is said of
+/// it, since no JSON begins so. Without a byte order mark at its start.
 pub fn unpack(body: Bytes, encoding: Option<&str>, limit: usize) -> Result<Bytes, BodyError> {
+    const GZIP: &[u8] = &[0x1f, 0x8b];
+    const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+    let encoding = encoding.or_else(|| body.starts_with(GZIP).then_some("gzip"));
+    let mut text = unpack_as(body, encoding, limit)?;
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text = text.slice(BYTE_ORDER_MARK.len()..);
+    }
+    Ok(text)
+}
+
+fn unpack_as(body: Bytes, encoding: Option<&str>, limit: usize) -> Result<Bytes, BodyError> {
     match encoding.map(str::trim) {
         None | Some("" | "identity") if body.len() > limit => Err(BodyError::TooLarge { limit }),
         None | Some("" | "identity") => Ok(body),
