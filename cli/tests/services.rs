@@ -42,8 +42,12 @@ mod kafka_faults;
 mod kafka_group;
 #[path = "services/kills.rs"]
 mod kills;
+#[path = "services/name_service.rs"]
+mod name_service;
 #[path = "services/outages.rs"]
 mod outages;
+#[path = "services/s3.rs"]
+mod s3;
 #[path = "services/tls.rs"]
 mod tls;
 

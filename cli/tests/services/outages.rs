@@ -15,12 +15,16 @@ fn outage() -> Duration {
     Duration::from_secs(if is_full { 60 } else { 0 })
 }
 
-/// An ingester reads, models run and events move to the archive all the time; meanwhile the server
-/// is restarted, and then away for a while.
+/// The stores of every day, with landing and archive on HDFS.
 fn survives(unit: &str) {
     let _services = own_services();
-    let dataset = Dataset::simulate(60, 16, 61);
-    let installation = Installation::new(6);
+    survives_on(&Installation::new(6), unit);
+}
+
+/// An ingester reads, models run and events move to the archive all the time; meanwhile the server
+/// is restarted, and then away for a while.
+fn survives_on(installation: &Installation, unit: &str) {
+    let dataset = Dataset::simulate(40, 10, 61);
     let (sandbox, topic) = (&installation.sandbox, &installation.topic);
     let ingester = topic.ingester(sandbox, &["--ingest-batch-records", "50"]);
     // Nothing as long as the ledger does not answer.
@@ -87,6 +91,12 @@ fn of_a_data_node() {
 #[test]
 fn of_the_name_node() {
     survives("hdfs-namenode");
+}
+
+#[test]
+fn of_the_bucket() {
+    let _services = own_services();
+    survives_on(&Installation::in_bucket(6), "s3");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::collector::{Server, agent, post};
 use crate::dataset::Dataset;
 use crate::inspect::Sent;
-use crate::installation::{Installation, with_database};
+use crate::installation::{Installation, in_bucket, with_database};
 use crate::sandbox::{Finished, Running, Sandbox};
 use crate::services::{address, use_services};
 
@@ -34,13 +34,6 @@ fn with_options(url: &str, options: &str) -> String {
     format!("{url}{joint}{options}")
 }
 
-/// A folder in the bucket that is served over TLS.
-fn in_bucket(folder: &str) -> String {
-    let url = address("QUESTLAKE_TEST_S3_TLS_URL");
-    let (bucket, options) = url.split_once('?').unwrap();
-    format!("{bucket}/{folder}?{options}")
-}
-
 /// The same server by a name that is not in its certificate.
 fn by_another_name(address: &str) -> String {
     address.replacen("localhost", "127.0.0.1", 1)
@@ -65,6 +58,7 @@ fn over_tls(installation: &Installation, authority: Option<&str>) -> Sandbox {
     let server = |variable| with_database(&address(variable), &installation.name);
     let warehouse = format!("sslmode=verify-full{}", named("sslrootcert"));
     let hot = format!("tls=true{}", named("tlsCAFile"));
+    let (bucket, name) = (address("QUESTLAKE_TEST_S3_TLS_URL"), &installation.name);
     let mut variables = kafka(
         address("QUESTLAKE_TEST_KAFKA_TLS_BROKERS"),
         address("QUESTLAKE_TEST_KAFKA_PASSWORD"),
@@ -78,8 +72,8 @@ fn over_tls(installation: &Installation, authority: Option<&str>) -> Sandbox {
             with_options(&server("QUESTLAKE_TEST_POSTGRES_TLS_URL"), &warehouse),
         ),
         ("QUESTLAKE_STORES_HOT", with_options(&server("QUESTLAKE_TEST_MONGODB_TLS_URL"), &hot)),
-        ("QUESTLAKE_STORES_LANDING", in_bucket(&format!("{}/landing", installation.name))),
-        ("QUESTLAKE_STORES_ARCHIVE", in_bucket(&format!("{}/archive", installation.name))),
+        ("QUESTLAKE_STORES_LANDING", in_bucket(&bucket, &format!("{name}/landing"))),
+        ("QUESTLAKE_STORES_ARCHIVE", in_bucket(&bucket, &format!("{name}/archive"))),
         ("QUESTLAKE_STORES_CACHE", address("QUESTLAKE_TEST_REDIS_TLS_URL")),
         ("SSL_CERT_FILE", self::authority()),
     ]);

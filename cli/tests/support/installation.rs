@@ -1,5 +1,5 @@
 //! An installation on servers: a database of its own in PostgreSQL and one in MongoDB, folders of
-//! its own in HDFS, a topic of its own; and what is in them, seen past the binary.
+//! its own in HDFS or a bucket, a topic of its own; and what is in them, seen past the binary.
 
 use mongodb::bson::{Document, doc};
 use questlake_ingest::simulate::Accounting;
@@ -30,6 +30,17 @@ impl Installation {
     /// An empty one, whose topic is not there yet.
     pub(crate) fn without_topic() -> Self {
         Self::of(Topic::named())
+    }
+
+    /// An empty one whose landing and archive are in the bucket.
+    pub(crate) fn in_bucket(partitions: i32) -> Self {
+        let mut installation = Self::new(partitions);
+        let (bucket, name) = (address("QUESTLAKE_TEST_S3_URL"), &installation.name);
+        installation.sandbox = installation.sandbox.with_variables(&[
+            ("QUESTLAKE_STORES_LANDING", in_bucket(&bucket, &format!("{name}/landing"))),
+            ("QUESTLAKE_STORES_ARCHIVE", in_bucket(&bucket, &format!("{name}/archive"))),
+        ]);
+        installation
     }
 
     fn of(topic: Topic) -> Self {
@@ -168,6 +179,14 @@ async fn try_query(server: &str, sql: &str) -> Result<Vec<Row>, tokio_postgres::
     let (client, connection) = tokio_postgres::connect(server, NoTls).await?;
     tokio::spawn(connection);
     client.query(sql, &[]).await
+}
+
+/// The URL of a folder in this bucket.
+pub(crate) fn in_bucket(bucket: &str, folder: &str) -> String {
+    match bucket.split_once('?') {
+        Some((bucket, options)) => format!("{bucket}/{folder}?{options}"),
+        None => format!("{bucket}/{folder}"),
+    }
 }
 
 /// The URL with another database.
