@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 failed=0
 {
-    scripts/with-services.sh "${CARGO:-cargo}" test --release --workspace --no-fail-fast "$@" || failed=1
+    scripts/with-services.sh scripts/rust-tests.sh "$@" || failed=1
     scripts/web.sh test || failed=1
     scripts/api-tests.sh "${CARGO_TARGET_DIR:-target}/release/questlake" || failed=1
     scripts/dashboard-tests.sh "${CARGO_TARGET_DIR:-target}/release/questlake" || failed=1
