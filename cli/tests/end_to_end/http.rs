@@ -54,6 +54,11 @@ fn objects_arrays_lines_and_gzip_are_counted_and_duplicates_found() {
     assert_eq!(counts(&send(pretty.as_bytes(), None)), [1, 1, 0, 0]);
     let packed = gzip(event("e7").to_string().as_bytes());
     assert_eq!(counts(&send(&packed, Some("gzip"))), [1, 1, 0, 0]);
+    // Gzip that does not say so, and a byte order mark.
+    let packed = gzip(event("e7-packed").to_string().as_bytes());
+    assert_eq!(counts(&send(&packed, None)), [1, 1, 0, 0]);
+    let marked = format!("\u{feff}{}", json!([event("e7-marked"), event("e7-marked-too")]));
+    assert_eq!(counts(&send(marked.as_bytes(), None)), [2, 2, 0, 0]);
     assert_eq!(counts(&send(b"[]", None)), [0, 0, 0, 0]);
 
     let mut wrong_type = event("e8");
@@ -79,7 +84,7 @@ fn objects_arrays_lines_and_gzip_are_counted_and_duplicates_found() {
     assert_eq!(health.status, 200);
     let status = get(&agent, &server.url, "/api/v1/status").unwrap();
     assert_eq!(status.body["accounting"]["adds_up"], true, "{status:?}");
-    assert_eq!(status.body["accounting"]["landed"], 8, "{status:?}");
+    assert_eq!(status.body["accounting"]["landed"], 11, "{status:?}");
     let tables = get(&agent, &server.url, "/api/v1/tables").unwrap();
     assert!(tables.body.to_string().contains("fact_ad_impression"), "{tables:?}");
     let missing = get(&agent, &server.url, "/api/v1/tables/no_such_table").unwrap();
