@@ -4,7 +4,7 @@
 #
 #   run-tests.sh [FLAG of cargo test…]
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 failed=0
 {

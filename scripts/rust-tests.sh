@@ -4,7 +4,7 @@
 #
 #   rust-tests.sh [FLAG of cargo test…]
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 cargo=${CARGO:-cargo}
 waiting=(services store_contracts)
@@ -14,7 +14,9 @@ programs() {
     "$cargo" metadata --no-deps --format-version 1 | python3 -c '
 import json, sys
 for package in json.load(sys.stdin)["packages"]:
-    print(*(target["name"] for target in package["targets"] if "test" in target["kind"]), sep="\n")
+    for target in package["targets"]:
+        if "test" in target["kind"]:
+            print(target["name"])
 '
 }
 
@@ -24,7 +26,7 @@ tests() {
 
 "$cargo" test --release --workspace --no-run "$@" || exit 1
 names=$(programs) || exit 1
-computing=$(grep -vxF "$(printf '%s\n' "${waiting[@]}")" <<<"$names")
+mapfile -t computing < <(grep -vxF "$(printf '%s\n' "${waiting[@]}")" <<<"$names")
 
 said=$(mktemp)
 # A process group of its own: its commands take Ctrl-C as at a terminal, which a script's background
@@ -34,6 +36,7 @@ RUST_TEST_THREADS="${RUST_TEST_THREADS:-3}" tests "${waiting[@]/#/--test=}" "$@"
     >"$said" 2>&1 </dev/null &
 lane=$!
 set +m
+# shellcheck disable=SC2317 # by the trap
 finish() {
     kill -- "-$lane" 2>/dev/null
     cat "$said"
@@ -42,8 +45,7 @@ finish() {
 trap finish EXIT
 
 failed=0
-# shellcheck disable=SC2086 # one word each
-tests --lib --bins $(printf -- '--test=%s ' $computing) "$@" || failed=1
+tests --lib --bins "${computing[@]/#/--test=}" "$@" || failed=1
 tests --doc "$@" || failed=1
 wait "$lane" || failed=1
 exit "$failed"
