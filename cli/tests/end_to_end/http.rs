@@ -101,7 +101,7 @@ fn objects_arrays_lines_and_gzip_are_counted_and_duplicates_found() {
     });
     assert_eq!(shown, 5);
     assert!(server.stop("TERM").success());
-    assert_eq!(number(&sandbox, "SELECT count(*) FROM fact_ad_impression"), 8);
+    assert_eq!(number(&sandbox, "SELECT count(*) FROM fact_ad_impression"), 11);
 }
 
 #[test]
