@@ -13,7 +13,7 @@ use crate::stores::error::StoreResult;
 
 const FORGET: &str = "forget old events";
 
-/// Most documents of one message. FerretDB 1 makes a transaction for each.
+/// Most documents of one message. FerretDB 1 compares each document with each of the identifiers.
 fn documents_per_message(dialect: Dialect) -> u32 {
     match dialect {
         Dialect::MongoDb => 5_000,
@@ -48,7 +48,7 @@ async fn prune_collection(server: &Server, name: &str, before: DateTime) -> Stor
             "delete": name,
             "ordered": false,
             "writeConcern": Server::durably(),
-            "deletes": deletes(server.dialect, &ids),
+            "deletes": deletes(&ids),
         };
         server.write(FORGET, &command, |_| false).await?;
         // Not what the answer counts: a message whose answer was lost is sent again, and then there
@@ -78,18 +78,10 @@ async fn find(
     Ok(ids)
 }
 
-fn deletes(dialect: Dialect, ids: &[String]) -> RawArrayBuf {
+/// One deletion of all of them: FerretDB 1 goes through the whole collection for each.
+fn deletes(ids: &[String]) -> RawArrayBuf {
+    let ids: RawArrayBuf = ids.iter().map(String::as_str).collect();
     let mut deletes = RawArrayBuf::new();
-    match dialect {
-        Dialect::MongoDb => {
-            let ids: RawArrayBuf = ids.iter().map(String::as_str).collect();
-            deletes.push(rawdoc! { "q": { "_id": { "$in": ids } }, "limit": 0 });
-        }
-        Dialect::FerretDb1 => {
-            for id in ids {
-                deletes.push(rawdoc! { "q": { "_id": id.as_str() }, "limit": 1 });
-            }
-        }
-    }
+    deletes.push(rawdoc! { "q": { "_id": { "$in": ids } }, "limit": 0 });
     deletes
 }
