@@ -20,7 +20,8 @@ fn models_that_are_refused_memory_spill_and_give_the_same_rows() {
     ample.etl();
     let short = landed(&dataset);
     // Sorts of many partitions ask for more than there is, whatever else runs on the machine.
-    let limits = ["--engine-memory-limit", "16MiB", "--engine-threads", "4"];
+    // With 16 MiB one of them fails now and then, alone too: that is too little for its sort.
+    let limits = ["--engine-memory-limit", "24MiB", "--engine-threads", "4"];
     let mut run = short.command(&[&["etl", "run"], limits.as_slice()].concat());
     run.env("QUESTLAKE_LOG", "questlake_engine=debug");
     let run = crate::sandbox::Running::start(&mut run).finish();

@@ -18,6 +18,9 @@ use crate::services::{address, block_on};
 /// Longest wait for an answer of the broker, which may be busy with other tests.
 const ANSWER_TIME: Duration = Duration::from_secs(60);
 
+/// Longest time to take in all of a topic.
+const LONGEST_DRAIN: Duration = Duration::from_secs(600);
+
 static NEXT_TOPIC: AtomicU32 = AtomicU32::new(0);
 
 /// Where the broker is.
@@ -217,7 +220,9 @@ impl Topic {
 
     /// Takes in everything that is in the topic.
     pub(crate) fn take_in(&self, sandbox: &Sandbox, flags: &[&str]) {
-        let finished = self.ingester(sandbox, &[&["--drain"][..], flags].concat()).finish();
+        // After a kill there is much that FerretDB has to be asked about.
+        let ingester = self.ingester(sandbox, &[&["--drain"][..], flags].concat());
+        let finished = ingester.finish_within(LONGEST_DRAIN);
         assert!(finished.status.success(), "{finished:#?}");
         let status = self.status(sandbox).json();
         assert_eq!(status["kafka"]["lag"], 0, "{finished:#?}");
