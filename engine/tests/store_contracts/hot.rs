@@ -342,13 +342,24 @@ pub(crate) async fn races(first: &dyn HotStore, second: &dyn HotStore) {
             .collect();
         assert!(owners.iter().all(|owner| *owner == owners[0] && owner.key.offset == row as i64));
     }
-    // Each has seen the same owners, and wants to be the next.
-    let owners: Vec<Owner> = (0..50)
+    let owners: Vec<Owner> = (0..names.len())
         .map(|row| {
             let of_row = |conflict: &&HotConflict| conflict.row == row;
             conflicts.iter().flatten().find(of_row).unwrap().stored.clone()
         })
         .collect();
+    // Each takes what no other one wants, all of them at once.
+    let take_overs = (0..4).map(|number| {
+        let rows = 60 + number * 60..120 + number * 60;
+        let wanted = rows
+            .map(|row| take_over(&names[row], &owners[row], &owner("everything", row as i64, 9)));
+        store(number).take_over(wanted.collect())
+    });
+    for changed in join_all(take_overs).await {
+        assert_eq!(changed.unwrap(), [true; 60]);
+    }
+    // Each has seen the same owners, and wants to be the next.
+    let owners = &owners[..50];
     let take_overs = (0..4).map(|number| {
         let wanted = owners.iter().zip(&names).enumerate().map(|(row, (from, name))| {
             take_over(name, from, &owner(&format!("taker {number}"), row as i64, 9))

@@ -24,7 +24,7 @@ pub(super) const LOOK_UP: &str = "look events up";
 pub(super) type Owners = HashMap<String, Owner>;
 
 /// Identifiers in one look-up.
-const IDS_PER_MESSAGE: usize = 1000;
+pub(super) const IDS_PER_MESSAGE: usize = 1000;
 
 /// Look-ups at the same time.
 const LOOK_UPS: usize = 4;

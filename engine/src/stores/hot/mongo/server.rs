@@ -45,10 +45,12 @@ const RETRIES: RetryPolicy = RetryPolicy {
 pub enum Dialect {
     /// MongoDB, and what behaves like it.
     MongoDb,
-    /// FerretDB 1 with its documents in SQLite. It looks at an index for a filter of `_id` alone and
-    /// reads the whole collection for any other, `$in` too. It finds a document and changes it in
-    /// two steps, between which others change it. It hangs at more than 98 updates in a message, and
-    /// fails at a delete of more than 32,766 documents.
+    /// FerretDB 1 with its documents in SQLite. It goes through the whole collection for any filter:
+    /// in SQLite for one of `_id` alone, and for any other, `$in` too, by decoding each document. It
+    /// finds a document and changes it in two steps, between which others change it. Each update of
+    /// a message keeps one of a database's 100 connections up to the end of the message, and needs
+    /// another one: messages that wait for each other's wait for good. It fails at a delete of more
+    /// than 32,766 documents.
     FerretDb1,
 }
 
@@ -73,7 +75,8 @@ impl Dialect {
     pub(super) fn updates_per_message(self) -> usize {
         match self {
             Self::MongoDb => 1000,
-            Self::FerretDb1 => 90,
+            // Twenty processes at once find a connection for each.
+            Self::FerretDb1 => 4,
         }
     }
 

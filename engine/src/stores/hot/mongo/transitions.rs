@@ -6,8 +6,8 @@
 //! want to make the next change, one succeeds. Whose an event is follows from its document and the
 //! changes after the one that the document knows.
 //!
-//! The event's document is brought up to date after that, for people and to keep the way short. When
-//! that fails, or comes late and puts an older owner in, the way from there leads to the same end.
+//! The event's document is brought up to date after that when it is another record's now. When that
+//! fails, or comes late and puts an older owner in, the way from there leads to the same end.
 
 use std::collections::HashMap;
 
@@ -19,15 +19,22 @@ use mongodb::bson::{DateTime, RawBsonRef, RawDocument, RawDocumentBuf, doc, rawd
 use super::super::{Owner, TakeOver};
 use super::document::{ReadResult, append_owner, owner_fields, read_owner};
 use super::error::is_duplicate;
-use super::owners::{CHANGE, LOOK_UP, Owners, update_command};
-use super::server::{CALL_TIMEOUT, Server};
+use super::owners::{CHANGE, IDS_PER_MESSAGE, LOOK_UP, Owners, update_command};
+use super::server::Server;
 use crate::stores::error::StoreResult;
 
 /// The collection of the changes.
 pub(super) const OWNERS: &str = "owners";
 
-/// Look-ups at the same time.
-const LOOK_UPS: usize = 8;
+/// Up to so many documents are looked up one by one. A look-up of one goes through the collection in
+/// SQLite; one of many does so in the server, which takes some 20 times as long.
+const MOST_SINGLE_IDS: usize = 16;
+
+/// Look-ups of one document at the same time.
+const SINGLE_LOOK_UPS: usize = 8;
+
+/// Look-ups of many documents at the same time.
+const LONG_LOOK_UPS: usize = 2;
 
 /// Where an event is on its way from owner to owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,54 +55,85 @@ pub(super) async fn look_up(server: &Server, ids: &[String]) -> StoreResult<Owne
 
 /// Where these events are; what is not there is absent.
 async fn stations(server: &Server, ids: &[String]) -> StoreResult<HashMap<String, Station>> {
-    let reads: Vec<_> = ids.iter().map(|id| station(server, id)).collect();
-    let mut answers = stream::iter(reads).buffer_unordered(LOOK_UPS);
-    let mut stations = HashMap::new();
+    let changes: Collection<RawDocumentBuf> = server.database.collection(OWNERS);
+    let mut stations = find(server, &server.events, ids).await?;
+    let mut moving: HashMap<String, String> = stations
+        .iter()
+        .map(|(event_id, station)| (change_id(event_id, station), event_id.clone()))
+        .collect();
+    while !moving.is_empty() {
+        let ids: Vec<String> = moving.keys().cloned().collect();
+        let next = find(server, &changes, &ids).await?;
+        let mut moved = HashMap::with_capacity(next.len());
+        for (id, station) in next {
+            if let Some(event_id) = moving.remove(&id) {
+                moved.insert(change_id(&event_id, &station), event_id.clone());
+                stations.insert(event_id, station);
+            }
+        }
+        moving = moved;
+    }
+    Ok(stations)
+}
+
+/// The stations in the documents with these `_id`s.
+async fn find(
+    server: &Server,
+    collection: &Collection<RawDocumentBuf>,
+    ids: &[String],
+) -> StoreResult<HashMap<String, Station>> {
+    let (size, at_once) = if ids.len() > MOST_SINGLE_IDS {
+        (IDS_PER_MESSAGE, LONG_LOOK_UPS)
+    } else {
+        (1, SINGLE_LOOK_UPS)
+    };
+    let reads: Vec<_> = ids.chunks(size).map(|ids| find_some(server, collection, ids)).collect();
+    let mut answers = stream::iter(reads).buffer_unordered(at_once);
+    let mut stations = HashMap::with_capacity(ids.len());
     while let Some(answer) = answers.next().await {
         stations.extend(answer?);
     }
     Ok(stations)
 }
 
-async fn station(server: &Server, id: &str) -> StoreResult<Option<(String, Station)>> {
-    let owners: Collection<RawDocumentBuf> = server.database.collection(OWNERS);
-    let Some(mut station) = find(server, &server.events, id).await? else { return Ok(None) };
-    while let Some(next) = find(server, &owners, &change_id(id, &station)).await? {
-        station = next;
-    }
-    Ok(Some((id.to_owned(), station)))
-}
-
-/// The station in the document with this `_id`. The filter is `_id` alone, for which there is an
-/// index.
-async fn find(
+async fn find_some(
     server: &Server,
     collection: &Collection<RawDocumentBuf>,
-    id: &str,
-) -> StoreResult<Option<Station>> {
-    let read = || async { find_once(collection, id).await };
-    server.call(LOOK_UP, CALL_TIMEOUT, read).await
+    ids: &[String],
+) -> StoreResult<Vec<(String, Station)>> {
+    let read = || async { find_once(collection, ids).await };
+    server.call(LOOK_UP, server.dialect.read_timeout(), read).await
 }
 
 async fn find_once(
     collection: &Collection<RawDocumentBuf>,
-    id: &str,
-) -> ReadResult<Option<Station>> {
+    ids: &[String],
+) -> ReadResult<Vec<(String, Station)>> {
     let mut fields = owner_fields();
     fields.extend(doc! { "changes": 1, "inserted_at": 1 });
-    match collection.find_one(doc! { "_id": id }).projection(fields).await? {
-        Some(document) => Ok(Some(read_station(&document)?)),
-        None => Ok(None),
+    // A filter of `_id` alone is SQLite's work, any other one the server's.
+    let filter = match ids {
+        [id] => doc! { "_id": id },
+        ids => doc! { "_id": { "$in": ids } },
+    };
+    let batch_size = u32::try_from(ids.len() + 1).unwrap_or(u32::MAX);
+    let mut cursor = collection.find(filter).projection(fields).batch_size(batch_size).await?;
+    let mut stations = Vec::with_capacity(ids.len());
+    while cursor.advance().await? {
+        stations.push(read_station(cursor.current())?);
     }
+    Ok(stations)
 }
 
-fn read_station(document: &RawDocument) -> ReadResult<Station> {
-    let (_, owner) = read_owner(document)?;
+/// The `_id` of a document and the station in it.
+fn read_station(document: &RawDocument) -> ReadResult<(String, Station)> {
+    let (id, owner) = read_owner(document)?;
     let changes = match document.get("changes")? {
         Some(RawBsonRef::Int64(changes)) => changes,
         _ => 0,
     };
-    Ok(Station { owner, changes, inserted_at: document.get_datetime("inserted_at")? })
+    let inserted_at = document.get_datetime("inserted_at")?;
+    Ok((id, Station { owner, changes, inserted_at }))
 }
 
 /// The `_id` of the change that comes next.
@@ -108,7 +146,7 @@ fn change_id(event_id: &str, station: &Station) -> String {
 /// the new one's.
 pub(super) async fn change(server: &Server, documents: &[TakeOver]) -> StoreResult<Vec<bool>> {
     let mut changed = Vec::with_capacity(documents.len());
-    for some in documents.chunks(server.dialect.updates_per_message()) {
+    for some in documents.chunks(IDS_PER_MESSAGE) {
         changed.extend(change_some(server, some).await?);
     }
     Ok(changed)
@@ -136,16 +174,21 @@ async fn change_some(server: &Server, documents: &[TakeOver]) -> StoreResult<Vec
     }
     let after = stations(server, &ids).await?;
     let mut changed = Vec::with_capacity(documents.len());
-    let mut updates = RawArrayBuf::new();
-    for TakeOver { event_id, to, .. } in documents {
+    let mut updates = Vec::new();
+    for TakeOver { event_id, from, to } in documents {
         let station = after.get(event_id).filter(|station| station.owner == *to);
-        if let Some(station) = station {
+        // Nobody looks at an epoch in the event's document, and each update goes through the
+        // whole collection.
+        if let Some(station) = station
+            && from.key != to.key
+        {
             updates.push(update(event_id, station));
         }
         changed.push(station.is_some());
     }
-    if !updates.is_empty() {
-        server.write(CHANGE, &update_command(updates), |_| false).await?;
+    for some in updates.chunks(server.dialect.updates_per_message()) {
+        let some: RawArrayBuf = some.iter().map(|update| &**update).collect();
+        server.write(CHANGE, &update_command(some), |_| false).await?;
     }
     Ok(changed)
 }
@@ -181,7 +224,8 @@ mod tests {
         let station = Station { owner: owner(1), changes: 0, inserted_at };
         let change = change_document("e/1", &station, &owner(9));
         assert_eq!(change.get_str("_id").unwrap(), "1/77/e/1");
-        let next = read_station(&change).unwrap();
+        let (id, next) = read_station(&change).unwrap();
+        assert_eq!(id, "1/77/e/1");
         assert_eq!(next, Station { owner: owner(9), changes: 1, inserted_at });
         assert_eq!(change_id("e/1", &next), "2/77/e/1");
     }
