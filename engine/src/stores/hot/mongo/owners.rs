@@ -9,11 +9,11 @@ use std::collections::HashMap;
 
 use futures::{StreamExt, stream};
 use mongodb::bson::raw::RawArrayBuf;
-use mongodb::bson::{RawDocumentBuf, doc, rawdoc};
+use mongodb::bson::{RawDocumentBuf, rawdoc};
 
 use super::super::{Owner, TakeOver};
 use super::document::{ReadResult, append_owner, owner_fields, read_owner};
-use super::server::{CALL_TIMEOUT, Dialect, EVENTS, Server};
+use super::server::{CALL_TIMEOUT, Dialect, EVENTS, IDS_PER_MESSAGE, Server, with_ids};
 use super::transitions;
 use crate::stores::error::StoreResult;
 
@@ -22,9 +22,6 @@ pub(super) const LOOK_UP: &str = "look events up";
 
 /// Owners by event identifier; what is not there is absent.
 pub(super) type Owners = HashMap<String, Owner>;
-
-/// Identifiers in one look-up.
-pub(super) const IDS_PER_MESSAGE: usize = 1000;
 
 /// Look-ups at the same time.
 const LOOK_UPS: usize = 4;
@@ -51,7 +48,7 @@ async fn look_up_some(server: &Server, ids: &[String]) -> StoreResult<Vec<(Strin
 async fn find(server: &Server, ids: &[String]) -> ReadResult<Vec<(String, Owner)>> {
     let mut cursor = server
         .events
-        .find(doc! { "_id": { "$in": ids } })
+        .find(with_ids(ids))
         .projection(owner_fields())
         .batch_size(IDS_PER_MESSAGE as u32 + 1)
         .await?;

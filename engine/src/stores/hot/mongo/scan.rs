@@ -12,7 +12,7 @@ use mongodb::options::Hint;
 
 use super::super::{HotEvent, HotFilter, HotPage};
 use super::document::{ReadResult, event_fields, read_event};
-use super::server::{Dialect, Server, insert_index, player_index, time_index};
+use super::server::{Server, insert_index, player_index, time_index, with_ids};
 use crate::stores::error::{StoreErrorKind, StoreResult};
 
 const SCAN: &str = "scan events";
@@ -238,14 +238,8 @@ pub(super) async fn missing(server: &Server, event_ids: Vec<String>) -> StoreRes
     let ids = &event_ids;
     let read = || async move {
         let mut known = HashSet::new();
-        match server.dialect {
-            Dialect::MongoDb => read_known(server, doc! { "$in": ids }, &mut known).await?,
-            // It reads everything for more than one at a time.
-            Dialect::FerretDb1 => {
-                for id in ids {
-                    read_known(server, doc! { "$eq": id }, &mut known).await?;
-                }
-            }
+        for some in ids.chunks(server.dialect.ids_per_message(ids.len())) {
+            read_known(server, some, &mut known).await?;
         }
         Ok(known)
     };
@@ -255,10 +249,10 @@ pub(super) async fn missing(server: &Server, event_ids: Vec<String>) -> StoreRes
 
 async fn read_known(
     server: &Server,
-    condition: Document,
+    ids: &[String],
     known: &mut HashSet<String>,
 ) -> ReadResult<()> {
-    let wanted = server.reading.find(doc! { "_id": condition });
+    let wanted = server.reading.find(with_ids(ids));
     let mut cursor = wanted.projection(doc! { "_id": 1 }).await?;
     while cursor.advance().await? {
         known.insert(cursor.current().get_str("_id")?.to_owned());

@@ -23,6 +23,9 @@ const DEFAULT_DATABASE: &str = "questlake";
 /// The collection of the events.
 pub(super) const EVENTS: &str = "events";
 
+/// Identifiers in one message.
+pub(super) const IDS_PER_MESSAGE: usize = 1000;
+
 /// Largest document of a server that does not say how large one may be.
 const MAX_DOCUMENT_BYTES: usize = 16 << 20;
 
@@ -77,6 +80,15 @@ impl Dialect {
             Self::MongoDb => 1000,
             // Twenty processes at once find a connection for each.
             Self::FerretDb1 => 4,
+        }
+    }
+
+    /// Identifiers in one message that looks up so many.
+    pub(super) fn ids_per_message(self, wanted: usize) -> usize {
+        match self {
+            // Decoding each document takes as long as to go through them some 20 times in SQLite.
+            Self::FerretDb1 if wanted <= 16 => 1,
+            Self::MongoDb | Self::FerretDb1 => IDS_PER_MESSAGE,
         }
     }
 
@@ -215,6 +227,14 @@ impl Server {
             Ok(())
         })
         .await
+    }
+}
+
+/// A filter of the documents with these `_id`s. Of one it is `_id` alone, which FerretDB 1 leaves to SQLite.
+pub(super) fn with_ids(ids: &[String]) -> Document {
+    match ids {
+        [id] => doc! { "_id": id },
+        ids => doc! { "_id": { "$in": ids } },
     }
 }
 

@@ -19,16 +19,12 @@ use mongodb::bson::{DateTime, RawBsonRef, RawDocument, RawDocumentBuf, doc, rawd
 use super::super::{Owner, TakeOver};
 use super::document::{ReadResult, append_owner, owner_fields, read_owner};
 use super::error::is_duplicate;
-use super::owners::{CHANGE, IDS_PER_MESSAGE, LOOK_UP, Owners, update_command};
-use super::server::Server;
+use super::owners::{CHANGE, LOOK_UP, Owners, update_command};
+use super::server::{CALL_TIMEOUT, IDS_PER_MESSAGE, Server, with_ids};
 use crate::stores::error::StoreResult;
 
 /// The collection of the changes.
 pub(super) const OWNERS: &str = "owners";
-
-/// Up to so many documents are looked up one by one. A look-up of one goes through the collection in
-/// SQLite; one of many does so in the server, which takes some 20 times as long.
-const MOST_SINGLE_IDS: usize = 16;
 
 /// Look-ups of one document at the same time.
 const SINGLE_LOOK_UPS: usize = 8;
@@ -82,11 +78,8 @@ async fn find(
     collection: &Collection<RawDocumentBuf>,
     ids: &[String],
 ) -> StoreResult<HashMap<String, Station>> {
-    let (size, at_once) = if ids.len() > MOST_SINGLE_IDS {
-        (IDS_PER_MESSAGE, LONG_LOOK_UPS)
-    } else {
-        (1, SINGLE_LOOK_UPS)
-    };
+    let size = server.dialect.ids_per_message(ids.len());
+    let at_once = if size == 1 { SINGLE_LOOK_UPS } else { LONG_LOOK_UPS };
     let reads: Vec<_> = ids.chunks(size).map(|ids| find_some(server, collection, ids)).collect();
     let mut answers = stream::iter(reads).buffer_unordered(at_once);
     let mut stations = HashMap::with_capacity(ids.len());
@@ -102,7 +95,8 @@ async fn find_some(
     ids: &[String],
 ) -> StoreResult<Vec<(String, Station)>> {
     let read = || async { find_once(collection, ids).await };
-    server.call(LOOK_UP, server.dialect.read_timeout(), read).await
+    let timeout = if ids.len() == 1 { CALL_TIMEOUT } else { server.dialect.read_timeout() };
+    server.call(LOOK_UP, timeout, read).await
 }
 
 async fn find_once(
@@ -111,13 +105,9 @@ async fn find_once(
 ) -> ReadResult<Vec<(String, Station)>> {
     let mut fields = owner_fields();
     fields.extend(doc! { "changes": 1, "inserted_at": 1 });
-    // A filter of `_id` alone is SQLite's work, any other one the server's.
-    let filter = match ids {
-        [id] => doc! { "_id": id },
-        ids => doc! { "_id": { "$in": ids } },
-    };
     let batch_size = u32::try_from(ids.len() + 1).unwrap_or(u32::MAX);
-    let mut cursor = collection.find(filter).projection(fields).batch_size(batch_size).await?;
+    let mut cursor =
+        collection.find(with_ids(ids)).projection(fields).batch_size(batch_size).await?;
     let mut stations = Vec::with_capacity(ids.len());
     while cursor.advance().await? {
         stations.push(read_station(cursor.current())?);
@@ -177,8 +167,8 @@ async fn change_some(server: &Server, documents: &[TakeOver]) -> StoreResult<Vec
     let mut updates = Vec::new();
     for TakeOver { event_id, from, to } in documents {
         let station = after.get(event_id).filter(|station| station.owner == *to);
-        // Nobody looks at an epoch in the event's document, and each update goes through the
-        // whole collection.
+        // A later epoch is left to the log of changes: each update goes through the whole
+        // collection, and the document is the same record's.
         if let Some(station) = station
             && from.key != to.key
         {
