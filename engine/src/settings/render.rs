@@ -1,6 +1,7 @@
 //! The settings in force, as a file that can be used again.
 
 use super::typed::{InForce, Settings};
+use super::values::SettingValue;
 
 impl Settings {
     /// All settings in force as TOML, each with its origin in a comment. Paths are absolute, so
@@ -27,11 +28,12 @@ pub(super) fn render(in_force: &[InForce]) -> String {
     text
 }
 
-/// `name = value`; a comment for a secret.
+/// `name = value`; for a secret the file that holds it, or a comment.
 fn assignment(entry: &InForce) -> String {
     let key = entry.spec.name.rsplit('.').next().unwrap_or(entry.spec.name);
-    match entry.value.to_toml() {
-        Some(value) => format!("{key} = {value}"),
-        None => format!("# {key}: secret, not shown"),
+    match (&entry.value, entry.value.to_toml()) {
+        (SettingValue::Secret { .. }, Some(file)) => format!("{key}_file = {file}"),
+        (_, Some(value)) => format!("{key} = {value}"),
+        (_, None) => format!("# {key}: secret, not shown"),
     }
 }

@@ -121,8 +121,19 @@ const MEMORY: &str = "memory:";
 pub(super) const MASK: &str = "***";
 
 /// Parts of the names of URL options whose values are secret.
-const SECRET_OPTIONS: &[&str] =
-    &["password", "passwd", "pwd", "secret", "token", "access_key", "passphrase", "credential"];
+const SECRET_OPTIONS: &[&str] = &[
+    "password",
+    "passwd",
+    "pwd",
+    "secret",
+    "token",
+    "access_key",
+    "passphrase",
+    "credential",
+    "customer_key",
+    // Of MongoDB: several `name:value`, of which one may be a token.
+    "mechanismproperties",
+];
 
 /// The URL for messages: its password and secret options replaced by `***`. What is not a URL but
 /// may be meant as one (`user:password@host`, `host=… password=…`) is masked as well.
@@ -260,6 +271,11 @@ mod tests {
             ("s3://b/p?endpoint=https://h:9&region=r", "s3://b/p?endpoint=https://h:9&region=r"),
             ("s3://b/p?proxy_url=http://me:k@h:9&region=r", "s3://b/p?proxy_url=***&region=r"),
             ("s3://b/p?proxy_url=http%3A%2F%2Fme:k%40h", "s3://b/p?proxy_url=***"),
+            ("s3://b/p?sse_customer_key=k&region=r", "s3://b/p?sse_customer_key=***&region=r"),
+            (
+                "mongodb://h/db?authMechanismProperties=AWS_SESSION_TOKEN:k&w=1",
+                "mongodb://h/db?authMechanismProperties=***&w=1",
+            ),
             ("postgres://user@host/db", "postgres://user@host/db"),
             ("hdfs://host:9000/a@b", "hdfs://host:9000/a@b"),
             ("file:///a:b@c", "file:///a:b@c"),

@@ -444,7 +444,7 @@ fn load_secret(given: &Given) -> (String, Option<String>, Vec<String>) {
     let in_force = validate(SECRETIVE, &raw, &given.options.current_dir, &mut errors);
     assert!(!format!("{in_force:?}").contains("hunter2"));
     let secret = in_force.first().and_then(|entry| match &entry.value {
-        values::SettingValue::Secret(secret) => secret.as_ref(),
+        values::SettingValue::Secret { secret, .. } => secret.as_ref(),
         _ => None,
     });
     let secret = secret.map(|secret| secret.reveal().to_string());
@@ -467,6 +467,13 @@ fn secrets_come_from_the_environment_or_a_file_and_are_not_shown() {
     let (rendered, secret, mistakes) = load_secret(&from_file);
     assert_eq!((secret.as_deref(), mistakes.len()), (Some("hunter2"), 0));
     assert!(rendered.ends_with("# questlake.toml:2\n") && !rendered.contains("hunter"));
+    // What is rendered can be used again, from another folder too.
+    let (_, secret, mistakes) = load_secret(&given(Some(&rendered)));
+    assert_eq!((secret.as_deref(), mistakes.len()), (Some("hunter2"), 0), "{rendered}");
+
+    let nothing = given(Some("[warehouse]\npassword_file = \"\"\n"));
+    let (_, secret, mistakes) = load_secret(&nothing);
+    assert_eq!((secret, mistakes.len()), (None, 0));
 
     let missing = given(None).variable("QUESTLAKE_WAREHOUSE_PASSWORD_FILE", "pw");
     let (_, _, mistakes) = load_secret(&missing);

@@ -486,7 +486,7 @@ impl<'a> Values<'a> {
 
     pub(super) fn secret(&self, name: &str) -> Option<Secret> {
         match self.by_name.get(name) {
-            Some(SettingValue::Secret(secret)) => secret.clone(),
+            Some(SettingValue::Secret { secret, .. }) => secret.clone(),
             _ => None,
         }
     }

@@ -49,12 +49,16 @@ pub(super) enum SettingValue {
     Text(String),
     /// Absent when it is empty.
     File(Option<PathBuf>),
-    /// Absent when no layer sets it.
-    Secret(Option<Secret>),
+    Secret {
+        /// Absent when no layer sets it.
+        secret: Option<Secret>,
+        /// Where it was read from, if a file was named.
+        file: Option<PathBuf>,
+    },
 }
 
 impl SettingValue {
-    /// The value as it stands in a settings file; nothing for a secret.
+    /// The value as it stands in a settings file; of a secret the file that holds it, or nothing.
     pub(super) fn to_toml(&self) -> Option<String> {
         Some(match self {
             Self::Folder(path) => quote(&path.to_string_lossy()),
@@ -69,7 +73,8 @@ impl SettingValue {
             Self::File(path) => {
                 quote(&path.as_ref().map(|path| path.to_string_lossy()).unwrap_or_default())
             }
-            Self::Secret(_) => return None,
+            Self::Secret { file: Some(path), .. } => quote(&path.to_string_lossy()),
+            Self::Secret { file: None, .. } => return None,
         })
     }
 }
@@ -229,19 +234,21 @@ fn parse_address(text: &str) -> Result<SettingValue, String> {
 }
 
 /// Takes the secret as it is, or the content of the file that is named, without the line break at
-/// its end.
+/// its end. No name stands for no secret.
 fn parse_secret(raw: &RawSetting, relative_to: &Path) -> Result<SettingValue, SettingError> {
-    if raw.origin == SettingOrigin::Default {
-        return Ok(SettingValue::Secret(None));
+    let named = raw.text.trim();
+    if raw.origin == SettingOrigin::Default || (raw.names_secret_file && named.is_empty()) {
+        return Ok(SettingValue::Secret { secret: None, file: None });
     }
     if !raw.names_secret_file {
-        return Ok(SettingValue::Secret(Some(Secret(raw.text.clone()))));
+        let secret = Some(Secret(raw.text.clone()));
+        return Ok(SettingValue::Secret { secret, file: None });
     }
-    let file = relative_to.join(raw.text.trim());
+    let file = relative_to.join(named);
     match std::fs::read_to_string(&file) {
         Ok(content) => {
-            let secret = content.trim_end_matches(['\r', '\n']).to_string();
-            Ok(SettingValue::Secret(Some(Secret(secret))))
+            let secret = Some(Secret(content.trim_end_matches(['\r', '\n']).to_string()));
+            Ok(SettingValue::Secret { secret, file: Some(file) })
         }
         Err(source) => {
             Err(SettingError::ReadFile { named_by: raw.origin.position(), file, source })
