@@ -12,6 +12,7 @@ use questlake_engine::pipeline::{Engine, PipelineError};
 use questlake_engine::query::limits::QueryLimits;
 use questlake_engine::query::reading::TableReader;
 use questlake_engine::settings::{ApiSettings, CacheSettings};
+use questlake_engine::status::StoreStatus;
 use tokio::sync::Mutex;
 
 use crate::access::Access;
@@ -60,6 +61,10 @@ pub type Replay = Arc<
 #[error("{0}")]
 pub struct ReplayError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
+/// Asks what takes events in after the collector, such as Kafka, whether it answers; gives up after
+/// this time.
+pub type AskQueue = Arc<dyn Fn(Duration) -> BoxFuture<'static, StoreStatus> + Send + Sync>;
+
 /// What an API is made from.
 pub struct ApiParts {
     /// The installation.
@@ -72,6 +77,8 @@ pub struct ApiParts {
     pub local_only: bool,
     /// How records are replayed, where this process can.
     pub replay: Option<Replay>,
+    /// What the collector sends events to, where that is another server.
+    pub queue: Option<AskQueue>,
 }
 
 /// What the routes share.
@@ -93,6 +100,7 @@ pub struct Api {
     pub(crate) live: Arc<LiveCounters>,
     pub(crate) settings: ApiSettings,
     pub(crate) replay: Option<Replay>,
+    pub(crate) queue: Option<AskQueue>,
     /// The body of the catalogue, once somebody has asked for it.
     pub(crate) catalog: OnceLock<Bytes>,
     /// The OpenAPI document, once somebody has asked for it.
@@ -110,7 +118,7 @@ impl Api {
     /// # Errors
     /// When no session can be made.
     pub fn new(parts: ApiParts) -> Result<Arc<Self>, PipelineError> {
-        let ApiParts { engine, settings, cache, local_only, replay } = parts;
+        let ApiParts { engine, settings, cache, local_only, replay, queue } = parts;
         let reading = engine.clone();
         let read = move || {
             let engine = reading.clone();
@@ -141,6 +149,7 @@ impl Api {
             engine,
             settings,
             replay,
+            queue,
             ad_hoc,
         }))
     }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use questlake_engine::status::StoreStatus;
 use questlake_engine::stores::keys::Scope;
 use serde::Serialize;
 
@@ -48,14 +47,18 @@ pub(crate) async fn readyz(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let caller = api.access.admit(&headers, Needs::AnyKey).await.ok();
-    let stopping = api.stopping.load(Ordering::Relaxed);
-    let status = tokio::time::timeout(PATIENCE, api.engine.status()).await;
-    let mut stores = match status {
-        Ok(Ok(status)) => status.stores,
-        Ok(Err(error)) => vec![database(&api, error.to_string())],
-        Err(_) => vec![database(&api, "no answer within 5 s".to_owned())],
+    // Keys are in a store, too.
+    let caller = tokio::time::timeout(PATIENCE, api.access.admit(&headers, Needs::AnyKey));
+    let queue = async {
+        match &api.queue {
+            Some(queue) => Some(queue(PATIENCE).await),
+            None => None,
+        }
     };
+    let (caller, mut stores, queue) = tokio::join!(caller, api.engine.reach(PATIENCE), queue);
+    let caller = caller.ok().and_then(Result::ok);
+    let stopping = api.stopping.load(Ordering::Relaxed);
+    stores.extend(queue);
     if caller.as_ref().is_some_and(|caller| !caller.may(Scope::Admin)) {
         stores.iter_mut().for_each(hide_place);
     }
@@ -73,10 +76,4 @@ pub(crate) async fn readyz(
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     Ok(response.into_response())
-}
-
-/// The store without which nothing is known of the others.
-fn database(api: &Api, detail: String) -> StoreStatus {
-    let name = api.engine.stores.warehouse.name();
-    StoreStatus { store: "warehouse", name, healthy: false, detail: Some(detail) }
 }

@@ -39,5 +39,5 @@ mod text;
 mod trace;
 
 pub use access::keys;
-pub use api::{Api, ApiParts, Replay, ReplayError, ReplayReport, ReplayRequest};
+pub use api::{Api, ApiParts, AskQueue, Replay, ReplayError, ReplayReport, ReplayRequest};
 pub use routes::router;

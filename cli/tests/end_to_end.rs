@@ -21,6 +21,9 @@ mod random;
 mod sandbox;
 #[path = "support/shop.rs"]
 mod shop;
+#[allow(dead_code, reason = "shared with the other tests")]
+#[path = "support/source_contract.rs"]
+mod source_contract;
 
 #[path = "end_to_end/api.rs"]
 mod api;
@@ -66,8 +69,12 @@ mod project;
 mod quarantine;
 #[path = "end_to_end/query.rs"]
 mod query;
+#[path = "end_to_end/readiness.rs"]
+mod readiness;
 #[path = "end_to_end/runs.rs"]
 mod runs;
+#[path = "end_to_end/sources.rs"]
+mod sources;
 #[path = "end_to_end/spans.rs"]
 mod spans;
 #[path = "end_to_end/unit_tests.rs"]

@@ -1,6 +1,7 @@
 //! What an operator wants to know: the accounting, how far each model is, whether the stores answer.
 
 mod held;
+mod reach;
 
 use futures::future::BoxFuture;
 use serde::Serialize;

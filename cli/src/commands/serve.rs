@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use questlake_api::{Api, ApiParts, Replay, ReplayError, ReplayReport, ReplayRequest};
+use questlake_api::{Api, ApiParts, AskQueue, Replay, ReplayError, ReplayReport, ReplayRequest};
 use questlake_engine::pipeline::Engine;
 use questlake_engine::settings::KafkaSettings;
+use questlake_engine::status::StoreStatus;
 use questlake_engine::stores::error::StoreErrorKind;
 use questlake_engine::stores::ledger::QuarantineFilter;
 use questlake_ingest::error::IngestError;
@@ -79,12 +80,17 @@ impl Server {
         let kept = cache.memory_limit.as_usize() + tables;
         engine.queries.watch_process(kept + INTAKE_MEMORY + beside);
         let replay = Some(replay(app, &engine)?);
+        let queue = match (&app.settings.kafka, &intake) {
+            (Some(kafka), Intake::Kafka(sink)) => Some(ask_kafka(kafka, sink)),
+            _ => None,
+        };
         let api = Api::new(ApiParts {
             engine,
             settings: app.settings.api.clone(),
             cache: app.settings.cache.clone(),
             local_only: bound.ip().is_loopback(),
             replay,
+            queue,
         })?;
         let router = questlake_api::router(&api, collector_router(intake.clone(), bounds));
         app.line(&format!("listening on http://{bound}"))?;
@@ -156,6 +162,21 @@ fn replay(app: &App, engine: &Engine) -> Result<Replay, CliError> {
             })
         })
     }))
+}
+
+/// How the API learns whether events can be sent.
+fn ask_kafka(kafka: &KafkaSettings, sink: &KafkaSink) -> AskQueue {
+    let (name, sink) = (kafka.name(), sink.clone());
+    Arc::new(move |patience| {
+        let (name, sink) = (name.clone(), sink.clone());
+        Box::pin(async move {
+            let detail = match tokio::time::timeout(patience, sink.ask()).await {
+                Ok(answer) => answer.err().map(|error| error.to_string()),
+                Err(_) => Some(format!("no answer within {} s", patience.as_secs_f64())),
+            };
+            StoreStatus { store: "kafka", name, healthy: detail.is_none(), detail }
+        })
+    })
 }
 
 /// The embedded queue, with what an ended process has left in it taken in.

@@ -1,11 +1,13 @@
 //! `questlake status`
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use questlake_engine::checks::full_name;
 use questlake_engine::settings::KafkaSettings;
 use questlake_engine::status::{Status, StoreStatus};
+use questlake_ingest::error::IngestError;
 use questlake_ingest::sources::kafka::{PartitionLag, topic_lag};
 use serde::Serialize;
 
@@ -16,6 +18,9 @@ use crate::error::CliError;
 use crate::terminal::Style;
 use crate::terminal::numbers::{bytes, counted, thousands};
 use crate::terminal::table::{Cell, Column};
+
+/// How long a store is waited for if the ledger does not answer.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
@@ -43,8 +48,38 @@ struct KafkaStatus {
     partitions: Vec<PartitionLag>,
 }
 
+/// What is known where the ledger or the warehouse does not answer.
+#[derive(Debug, Serialize)]
+struct StoresAlone {
+    stores: Vec<StoreStatus>,
+}
+
 pub(crate) async fn run(app: &App, args: StatusArgs) -> Result<ExitCode, CliError> {
-    let mut status = app.engine().await?.status().await?;
+    let engine = app.engine().await?;
+    // Without the ledger nothing is known but which of the others answer: while it is waited for, they
+    // are asked.
+    let reached = async {
+        let kafka = async {
+            match &app.settings.kafka {
+                Some(kafka) => Some(kafka_status(kafka, &topic_lag(kafka, &[]).await)),
+                None => None,
+            }
+        };
+        let (mut stores, kafka) = tokio::join!(engine.reach(STORE_PATIENCE), kafka);
+        stores.extend(kafka);
+        stores
+    };
+    let mut status = match tokio::join!(engine.status(), reached) {
+        (Ok(status), _) => status,
+        (Err(error), stores) => {
+            let alone = StoresAlone { stores };
+            match args.format {
+                Format::Json => app.line(&serde_json::to_string_pretty(&alone)?)?,
+                Format::Text => print_stores(app, &alone.stores, |_| String::new())?,
+            }
+            return Err(error.into());
+        }
+    };
     let kafka = match &app.settings.kafka {
         Some(kafka) => ask_kafka(kafka, &mut status).await,
         None => None,
@@ -66,15 +101,22 @@ async fn ask_kafka(kafka: &KafkaSettings, status: &mut Status) -> Option<KafkaSt
         .map(|partition| (partition.partition, partition.next_offset))
         .collect();
     let asked = topic_lag(kafka, &positions).await;
-    status.stores.push(StoreStatus {
+    status.stores.push(kafka_status(kafka, &asked));
+    let partitions = asked.ok()?;
+    let lag = partitions.iter().map(|partition| partition.lag).sum();
+    Some(KafkaStatus { topic: kafka.topic.clone(), lag, partitions })
+}
+
+fn kafka_status(
+    kafka: &KafkaSettings,
+    asked: &Result<Vec<PartitionLag>, IngestError>,
+) -> StoreStatus {
+    StoreStatus {
         store: "kafka",
         name: kafka.name(),
         healthy: asked.is_ok(),
         detail: asked.as_ref().err().map(ToString::to_string),
-    });
-    let partitions = asked.ok()?;
-    let lag = partitions.iter().map(|partition| partition.lag).sum();
-    Some(KafkaStatus { topic: kafka.topic.clone(), lag, partitions })
+    }
 }
 
 fn print(app: &App, whole: &WholeStatus) -> Result<(), CliError> {
@@ -87,7 +129,8 @@ fn print(app: &App, whole: &WholeStatus) -> Result<(), CliError> {
     print_models(app, status)?;
     print_checks(app, status)?;
     print_quarantine(app, status)?;
-    print_stores(app, whole)
+    app.line("")?;
+    print_stores(app, &status.stores, |store| holds(whole, store))
 }
 
 /// Records that a topic has lost before they were read.
@@ -309,48 +352,58 @@ fn print_quarantine(app: &App, status: &Status) -> Result<(), CliError> {
     app.line(&app.output.table(&columns, &rows))
 }
 
-fn print_stores(app: &App, whole: &WholeStatus) -> Result<(), CliError> {
-    let status = &whole.status;
-    app.line(&app.output.style(Style::Bold, "\nStores"))?;
-    let columns = [Column::text("store"), Column::text("state"), Column::text("holds")];
-    let landing = &status.landing;
-    let rows: Vec<Vec<Cell>> = status
-        .stores
+/// A line for each store; `holds` says what is in it.
+fn print_stores(
+    app: &App,
+    stores: &[StoreStatus],
+    holds: impl Fn(&StoreStatus) -> String,
+) -> Result<(), CliError> {
+    app.line(&app.output.style(Style::Bold, "Stores"))?;
+    let held: Vec<String> = stores.iter().map(holds).collect();
+    let is_known = held.iter().any(|held| !held.is_empty());
+    let mut columns = vec![Column::text("store"), Column::text("state")];
+    columns.extend(is_known.then(|| Column::text("holds")));
+    let rows: Vec<Vec<Cell>> = stores
         .iter()
-        .map(|store| {
-            let holds = match store.store {
-                "hot" => {
-                    status.hot.events.map(|events| counted(events, "event")).unwrap_or_default()
-                }
-                "landing" => format!(
-                    "{} in {}, {}",
-                    counted(landing.rows, "row"),
-                    counted(landing.segments, "segment"),
-                    bytes(landing.bytes)
-                ),
-                "archive" => match (&status.archive.first_day, &status.archive.last_day) {
-                    (Some(first), Some(last)) => format!(
-                        "{} of {}, {first} to {last}",
-                        counted(status.archive.rows, "row"),
-                        counted(status.archive.tables, "event type")
-                    ),
-                    _ => "nothing yet".to_owned(),
-                },
-                "cache" => String::new(),
-                "ledger" => {
-                    format!("commit {}", thousands(landing.latest_sequence.unsigned_abs()))
-                }
-                "kafka" => whole.kafka.as_ref().map_or_else(String::new, |kafka| {
-                    format!("{} behind", counted(kafka.lag.unsigned_abs(), "record"))
-                }),
-                _ => counted(status.models.len() as u64, "model"),
-            };
+        .zip(held)
+        .map(|(store, held)| {
             let state = match &store.detail {
                 None => Cell::styled(Style::Good, "answers"),
                 Some(detail) => Cell::styled(Style::Bad, detail),
             };
-            vec![store.name.clone().into(), state, holds.into()]
+            let mut row = vec![store.name.clone().into(), state];
+            row.extend(is_known.then(|| held.into()));
+            row
         })
         .collect();
     app.line(&app.output.styled_table(&columns, &rows))
+}
+
+/// What is in a store.
+fn holds(whole: &WholeStatus, store: &StoreStatus) -> String {
+    let status = &whole.status;
+    let landing = &status.landing;
+    match store.store {
+        "hot" => status.hot.events.map(|events| counted(events, "event")).unwrap_or_default(),
+        "landing" => format!(
+            "{} in {}, {}",
+            counted(landing.rows, "row"),
+            counted(landing.segments, "segment"),
+            bytes(landing.bytes)
+        ),
+        "archive" => match (&status.archive.first_day, &status.archive.last_day) {
+            (Some(first), Some(last)) => format!(
+                "{} of {}, {first} to {last}",
+                counted(status.archive.rows, "row"),
+                counted(status.archive.tables, "event type")
+            ),
+            _ => "nothing yet".to_owned(),
+        },
+        "cache" => String::new(),
+        "ledger" => format!("commit {}", thousands(landing.latest_sequence.unsigned_abs())),
+        "kafka" => whole.kafka.as_ref().map_or_else(String::new, |kafka| {
+            format!("{} behind", counted(kafka.lag.unsigned_abs(), "record"))
+        }),
+        _ => counted(status.models.len() as u64, "model"),
+    }
 }

@@ -53,6 +53,9 @@ pub trait Landing: Send + Sync {
     /// written to longer ago than `age`. Returns the number of files.
     async fn remove_unfinished(&self, age: Duration) -> StoreResult<u64>;
 
+    /// Whether it answers at all: asks for something that every store of its kind can say at once.
+    async fn ask(&self) -> StoreResult<()>;
+
     /// How messages name this store.
     fn name(&self) -> String;
 }

@@ -8,6 +8,7 @@ use questlake_engine::stores::landing::Landing;
 
 pub(crate) async fn suite(store: &dyn Landing) {
     assert_eq!(store.list().await.unwrap(), []);
+    store.ask().await.unwrap();
     let parts = vec![Bytes::from_static(b"hello "), Bytes::new(), Bytes::from_static(b"world")];
     store.seal("2026-01-01/a.qls", parts.clone()).await.unwrap();
     let read = store.read("2026-01-01/a.qls", 3..9).await.unwrap();

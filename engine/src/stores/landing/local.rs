@@ -161,6 +161,16 @@ impl Landing for LocalLanding {
         .await
     }
 
+    async fn ask(&self) -> StoreResult<()> {
+        let landing = self.clone();
+        run_blocking(&self.store, "look for its folder", move || {
+            let looked = std::fs::read_dir(&landing.root);
+            looked.map_err(|error| landing.error("look for its folder".to_owned(), error))?;
+            Ok(())
+        })
+        .await
+    }
+
     fn name(&self) -> String {
         self.store.clone()
     }

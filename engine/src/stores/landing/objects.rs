@@ -8,7 +8,7 @@ use std::time::Duration;
 use arrow::buffer::Buffer;
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use xxhash_rust::xxh3::Xxh3;
@@ -188,6 +188,14 @@ impl Landing for ObjectLanding {
             }
         }
         Ok(removed)
+    }
+
+    async fn ask(&self) -> StoreResult<()> {
+        // A folder that is not there is an answer; a bucket that is not there is an error.
+        let nowhere = self.location("none");
+        let first = self.store().list(Some(&nowhere)).next().await.transpose();
+        first.map_err(|error| self.failed("look for a file".to_owned(), error))?;
+        Ok(())
     }
 
     fn name(&self) -> String {

@@ -112,6 +112,28 @@ impl KafkaSink {
         })
     }
 
+    /// Asks the brokers for the topic, and creates it if it is missing and may be.
+    ///
+    /// # Errors
+    /// As [`Self::ensure_topic`].
+    pub fn ask(&self) -> BoxFuture<'_, Result<(), IngestError>> {
+        Box::pin(async move {
+            let producer = self.shared.producer();
+            let (topic, longest) =
+                (self.shared.settings.topic.clone(), self.shared.settings.request_timeout);
+            let asked = tokio::task::spawn_blocking(move || {
+                producer.client().fetch_metadata(Some(&topic), longest).map(|_| ())
+            });
+            let answer = asked.await.map_err(|error| aborted("asking Kafka", &error))?;
+            answer.map_err(|error| {
+                let name = self.shared.settings.name();
+                let complaint = self.shared.producer().client().context().log.complaint();
+                kafka_error(&name, "describe the topic", &error, complaint)
+            })?;
+            self.ensure_topic().await
+        })
+    }
+
     /// Sends records and waits until they are acknowledged; returns their number. Fails at once if
     /// too much is under way.
     pub async fn submit(&self, submission: Submission) -> Result<u64, SubmitError> {

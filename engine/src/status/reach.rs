@@ -1,0 +1,72 @@
+//! Which stores answer: all asked at once, each by itself, so that one that hangs says nothing about
+//! another.
+
+use std::time::Duration;
+
+use futures::future::{BoxFuture, join_all};
+
+use super::StoreStatus;
+use crate::pipeline::Engine;
+use crate::stores::error::StoreResult;
+
+/// An event that nobody has sent.
+const NO_EVENT: &str = "questlake-is-anybody-there";
+
+/// A question that costs a store next to nothing.
+type Question<'a> = BoxFuture<'a, Option<String>>;
+
+impl Engine {
+    /// Whether each store answers; waits no longer than `patience` for any of them. What the stores
+    /// hold is not looked at.
+    pub fn reach(&self, patience: Duration) -> BoxFuture<'_, Vec<StoreStatus>> {
+        let stores = &self.stores;
+        let hot: Question<'_> =
+            Box::pin(async { fault(stores.hot.missing(vec![NO_EVENT.to_owned()]).await) });
+        let landing: Question<'_> = Box::pin(async { fault(stores.landing.ask().await) });
+        let archive: Question<'_> =
+            Box::pin(async { fault(stores.archive.has_table("none").await) });
+        let ledger: Question<'_> = Box::pin(async { fault(stores.ledger.latest_sequence().await) });
+        let warehouse: Question<'_> = Box::pin(async { fault(stores.warehouse.progress().await) });
+        let cache: Question<'_> = Box::pin(stores.cache.fault());
+        let questions = [
+            ("hot", stores.hot.name(), hot),
+            ("landing", stores.landing.name(), landing),
+            ("archive", stores.archive.name().to_owned(), archive),
+            ("ledger", stores.ledger.name(), ledger),
+            ("warehouse", stores.warehouse.name(), warehouse),
+            ("cache", stores.cache.name(), cache),
+        ];
+        let asked = questions.map(|(store, name, question)| async move {
+            let detail = within(patience, question).await;
+            StoreStatus { store, name, healthy: detail.is_none(), detail }
+        });
+        Box::pin(join_all(asked))
+    }
+}
+
+fn fault<T>(answer: StoreResult<T>) -> Option<String> {
+    answer.err().map(|error| error.to_string())
+}
+
+/// What is wrong, if anything is, or that there was no answer in this time.
+async fn within(patience: Duration, question: Question<'_>) -> Option<String> {
+    match tokio::time::timeout(patience, question).await {
+        Ok(fault) => fault,
+        Err(_) => Some(format!("no answer within {} s", patience.as_secs_f64())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn silence_is_no_answer() {
+        let patience = Duration::from_millis(1);
+        let silent = within(patience, Box::pin(std::future::pending())).await;
+        assert_eq!(silent.as_deref(), Some("no answer within 0.001 s"));
+        let broken = || Box::pin(std::future::ready(Some("broken".to_owned())));
+        assert_eq!(within(patience, broken()).await.as_deref(), Some("broken"));
+        assert_eq!(within(patience, Box::pin(std::future::ready(None))).await, None);
+    }
+}
