@@ -23,6 +23,9 @@ const LEAST_SETUP: Duration = Duration::from_secs(1);
 /// Longest wait for an answer that the client takes.
 pub(super) const MOST_SOCKET_TIME: Duration = Duration::from_secs(300);
 
+/// Least time between two lines that say that no broker answers.
+const ALL_DOWN_PAUSE: Duration = Duration::from_secs(30);
+
 /// How the client calls its log lines of connections that failed.
 const FAILED_CONNECTION: &str = "FAIL";
 
@@ -87,8 +90,29 @@ pub(super) struct ClientLog {
 struct Memory {
     /// What was told last.
     told: Option<String>,
+    /// When it was told last that no broker answers.
+    all_down_at: Option<Instant>,
     /// What was wrong last, and when.
     complaint: Option<(Instant, String)>,
+}
+
+impl Memory {
+    /// Whether a complaint is another than the one before, or one that was not made for some time.
+    fn is_news(&mut self, code: Option<RDKafkaErrorCode>, reason: &str) -> bool {
+        if code == Some(RDKafkaErrorCode::AllBrokersDown) {
+            // Every attempt to connect ends in it, and the numbers in it change.
+            let is_known = self.all_down_at.is_some_and(|when| when.elapsed() < ALL_DOWN_PAUSE);
+            if !is_known {
+                self.all_down_at = Some(Instant::now());
+            }
+            return !is_known;
+        }
+        if self.told.as_deref() == Some(reason) {
+            return false;
+        }
+        self.told = Some(reason.to_owned());
+        true
+    }
 }
 
 impl ClientLog {
@@ -123,8 +147,7 @@ impl ClientLog {
         if code != Some(RDKafkaErrorCode::AllBrokersDown) {
             self.remember(reason);
         }
-        let mut memory = self.memory();
-        if memory.told.as_deref() == Some(reason) {
+        if !self.memory().is_news(code, reason) {
             return;
         }
         // That a connection ended is daily business until nobody answers any more.
@@ -132,7 +155,6 @@ impl ClientLog {
             Some(RDKafkaErrorCode::BrokerTransportFailure) => debug!("Kafka client: {reason}"),
             _ => warn!("Kafka client: {reason}"),
         }
-        memory.told = Some(reason.to_owned());
     }
 
     /// The latest complaint, if it is not of long ago.
@@ -334,6 +356,19 @@ mod tests {
         let text = kafka_error("Kafka (a:9093)", "look", &error, log.complaint()).to_string();
         assert!(text.contains("SASL authentication error: no"), "{text}");
         assert!(text.contains("check kafka.sasl_user"), "{text}");
+    }
+
+    #[test]
+    fn that_nobody_answers_is_told_once() {
+        let mut memory = Memory::default();
+        let all_down = Some(RDKafkaErrorCode::AllBrokersDown);
+        let lost = Some(RDKafkaErrorCode::BrokerTransportFailure);
+        assert!(memory.is_news(all_down, "1/1 brokers are down"));
+        assert!(!memory.is_news(all_down, "0/1 brokers are down"));
+        assert!(memory.is_news(lost, "a:9092: Connection refused"));
+        assert!(!memory.is_news(all_down, "1/1 brokers are down"));
+        assert!(!memory.is_news(lost, "a:9092: Connection refused"));
+        assert!(memory.is_news(lost, "b:9092: Connection refused"));
     }
 
     #[test]
