@@ -52,8 +52,13 @@ class Servers:
         }
 
     def questlake(self, settings: Settings, *arguments: object, **stores: str) -> Run:
+        return self.program(settings.questlake, settings, *arguments, **stores)
+
+    def program(
+        self, path: Path, settings: Settings, *arguments: object, **stores: str
+    ) -> Run:
         return run(
-            [settings.questlake, "--project", settings.project, "--data", self.folder, *arguments],
+            [path, "--project", settings.project, "--data", self.folder, *arguments],
             **self.environment(**stores),
         )
 

@@ -13,6 +13,7 @@ class Settings:
     project: Path
     questlake: Path
     decode_bench: Path
+    topic_bench: Path
     cache: Path
     work: Path
     events: int
@@ -28,6 +29,7 @@ def from_environment() -> Settings:
         project=Path(__file__).resolve().parent.parent,
         questlake=Path(os.environ["BENCH_QUESTLAKE"]),
         decode_bench=Path(os.environ["BENCH_DECODE"]),
+        topic_bench=Path(os.environ["BENCH_TOPIC"]),
         cache=cache,
         work=Path(os.environ.get("BENCH_WORK", cache / "work")),
         events=int(os.environ.get("BENCH_EVENTS", "5700000")),

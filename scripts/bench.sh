@@ -23,12 +23,12 @@ export BENCH_WORK="${BENCH_WORK:-$BENCH_CACHE/work}"
 
 # The whole workspace's features, as for the tests, so that dependencies are compiled once.
 # shellcheck disable=SC2086
-"${CARGO:-cargo}" build --release --workspace --bin questlake --bench decode ${CARGO_FLAGS:-} >&2
+"${CARGO:-cargo}" build --release --workspace --bin questlake --bench decode --bench topic ${CARGO_FLAGS:-} >&2
 
-# The same again only to learn where the two programs are: nothing is left to compile.
+# The same again only to learn where the programs are: nothing is left to compile.
 # shellcheck disable=SC2086
 programs=$(
-    "${CARGO:-cargo}" build --release --workspace --bin questlake --bench decode ${CARGO_FLAGS:-} \
+    "${CARGO:-cargo}" build --release --workspace --bin questlake --bench decode --bench topic ${CARGO_FLAGS:-} \
         --quiet --message-format=json |
         python3 -c '
 import json, sys
@@ -39,7 +39,8 @@ for line in sys.stdin:
 )
 BENCH_QUESTLAKE=$(awk '$1 == "questlake" { sub(/^[^ ]+ /, ""); print }' <<<"$programs")
 BENCH_DECODE=$(awk '$1 == "decode" { sub(/^[^ ]+ /, ""); print }' <<<"$programs")
-export BENCH_QUESTLAKE BENCH_DECODE
+BENCH_TOPIC=$(awk '$1 == "topic" { sub(/^[^ ]+ /, ""); print }' <<<"$programs")
+export BENCH_QUESTLAKE BENCH_DECODE BENCH_TOPIC
 
 # --- Peers ---------------------------------------------------------------------------------------
 
