@@ -27,6 +27,9 @@ mod random;
 mod sandbox;
 #[path = "support/services.rs"]
 mod services;
+#[allow(dead_code, reason = "shared with the other tests")]
+#[path = "support/source_contract.rs"]
+mod source_contract;
 
 #[path = "services/api.rs"]
 mod api;
@@ -48,6 +51,8 @@ mod name_service;
 mod outages;
 #[path = "services/s3.rs"]
 mod s3;
+#[path = "services/sources.rs"]
+mod sources;
 #[path = "services/tls.rs"]
 mod tls;
 
