@@ -132,6 +132,25 @@ impl PostgresDatabase {
         .await
     }
 
+    /// Whether the database answers now. Asked a second time only where a connection that was used
+    /// before has ended meanwhile.
+    pub(crate) async fn ask(&self) -> StoreResult<()> {
+        let once = || async {
+            let asked = async {
+                let session = self.session().await?;
+                session.batch_execute("SELECT 1").await?;
+                session.end(())
+            };
+            timeout(ATTEMPT_LIMIT, asked).await.unwrap_or(Err(Failure::NoAnswer(ATTEMPT_LIMIT)))
+        };
+        let mut answer = once().await;
+        if answer.as_ref().is_err_and(Failure::breaks_connections) {
+            self.shared.forget_idle();
+            answer = once().await;
+        }
+        answer.map_err(|failure| self.error("ask for a sign of life", failure))
+    }
+
     async fn again<T, Attempt>(
         &self,
         operation: &str,

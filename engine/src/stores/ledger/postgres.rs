@@ -139,6 +139,10 @@ impl Ledger for PostgresLedger {
             .await
     }
 
+    async fn ask(&self) -> StoreResult<()> {
+        self.database.ask().await
+    }
+
     async fn segments(&self, after: i64, through: i64) -> StoreResult<Vec<SegmentEntry>> {
         self.database
             .attempt("list segments", |mut session| async move {
