@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The real services that Questlake is tested with, on 127.0.0.1: PostgreSQL, Redis, Kafka, HDFS (a
-# NameNode alone, and a pair of them as a name service), MongoDB and S3. With a Docker engine they are
-# containers (services/compose.yaml), all but the pair; else processes of this machine: from Debian's
-# packages, from Maven Central, and built from the Go module proxy.
+# NameNode alone, and a pair of them as a name service), MongoDB, another server that speaks as MongoDB does,
+# and S3. With a Docker engine they are containers (services/compose.yaml), all but the pair and that
+# other server; else processes of this machine: from Debian's packages, from Maven Central, and built from
+# the Go module proxy.
 #
 #   services.sh up [SERVICE…]         starts what does not run; returns when all of it answers
 #   services.sh down [SERVICE…]       stops it and removes its data and logs
@@ -13,9 +14,9 @@
 #   services.sh pause | resume UNIT…  SIGSTOP and SIGCONT: a machine that hangs
 #   services.sh activate UNIT         makes this NameNode of the pair the active one
 #
-# All but HDFS answer over TLS too, as `localhost`; Kafka asks for a name and a password there.
+# All but HDFS and mongolike answer over TLS too, as `localhost`; Kafka asks for a name and a password there.
 #
-# Services: postgres redis kafka hdfs nameservice mongo s3. Units are these, and for hdfs: hdfs-namenode,
+# Services: postgres redis kafka hdfs nameservice mongo mongolike s3. Units are these, and for hdfs: hdfs-namenode,
 # hdfs-datanode-1, hdfs-datanode-2, hdfs-datanode-3 (`hdfs` stands for all four); for nameservice:
 # nameservice-namenode-1, nameservice-namenode-2, nameservice-datanode; S3 over TLS is s3-tls.
 #
@@ -45,12 +46,14 @@ services="$(cd "$(dirname "$0")/services" && pwd)"
 . "$services/go.sh"
 # shellcheck source=scripts/services/mongo.sh
 . "$services/mongo.sh"
+# shellcheck source=scripts/services/mongolike.sh
+. "$services/mongolike.sh"
 # shellcheck source=scripts/services/s3.sh
 . "$services/s3.sh"
 # shellcheck source=scripts/services/docker.sh
 . "$services/docker.sh"
 
-all_services=(postgres redis kafka hdfs nameservice mongo s3)
+all_services=(postgres redis kafka hdfs nameservice mongo mongolike s3)
 
 # --- Arguments -----------------------------------------------------------------------------------
 

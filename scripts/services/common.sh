@@ -14,6 +14,7 @@ redis_port=$((port_base + 379))
 redis_tls_port=$((port_base + 380))
 mongo_port=$((port_base + 717))
 mongo_tls_port=$((port_base + 718))
+mongolike_port=$((port_base + 719))
 kafka_port=$((port_base + 91))             # + 92 and + 93 are free for two more brokers
 kafka_tls_port=$((port_base + 94))         # + 95 and + 96 for theirs
 kafka_controller_port=$((port_base + 191)) # + 192 and + 193 for their controllers

@@ -1,10 +1,11 @@
 # shellcheck shell=bash
 # The same services as containers, where a Docker engine answers: same ports, names and password.
 # The pair of NameNodes has none: which of them is active is decided by programs of Hadoop that speak to
-# both, so it is made of processes there too, and wants Java and Maven on this machine.
+# both. Nor has the server that is like MongoDB, of which there is no image. Both are made of processes
+# there too, and want Java and Maven on this machine.
 
 # Whether a service, or the service of a unit, is a container.
-has_container() { [ "${1%%-*}" != nameservice ]; }
+has_container() { [[ "${1%%-*}" != @(nameservice|mongolike) ]]; }
 
 # Decided once by `up` for all that follows.
 uses_docker() {

@@ -55,12 +55,16 @@ mongo_start() {
         --debug-addr=- --state-dir="$run/data/mongo/state" --telemetry=disable --log-level=WARN
 }
 
-# {ping: 1, $db: "admin"} as OP_MSG, and the beginning of {ok: 1.0} in the answer.
-mongo_ready() {
+# Sends {ping: 1, $db: "admin"} as OP_MSG, and looks for the beginning of {ok: 1.0} in the answer.
+answers_ping() {
     local ping='\x33\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\xdd\x07\x00\x00\x00\x00\x00\x00\x00'
     # shellcheck disable=SC2016
     ping+='\x1e\x00\x00\x00\x10ping\x00\x01\x00\x00\x00\x02$db\x00\x06\x00\x00\x00admin\x00\x00'
-    [[ "$(exchange "$mongo_port" 38 "$ping")" == *016f6b00000000000000f03f* ]] || return 1
+    [[ "$(exchange "$1" 38 "$ping")" == *016f6b00000000000000f03f* ]]
+}
+
+mongo_ready() {
+    answers_ping "$mongo_port" || return 1
     if has_mongod; then mongod_user; else answers_tcp "$mongo_tls_port"; fi
 }
 

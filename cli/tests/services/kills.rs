@@ -19,13 +19,23 @@ const LONGEST_LIFE: Duration = Duration::from_millis(1_500);
 
 #[test]
 fn ingester_models_and_archiver_killed_over_and_over_lose_nothing() {
+    killed_over_and_over("QUESTLAKE_TEST_MONGODB_URL");
+}
+
+/// FerretDB is spoken to otherwise than MongoDB: here as MongoDB is.
+#[test]
+fn the_same_with_a_hot_store_that_is_like_mongodb() {
+    killed_over_and_over("QUESTLAKE_TEST_MONGOLIKE_URL");
+}
+
+fn killed_over_and_over(hot_store: &str) {
     let _services = use_services();
     // FerretDB goes through all events for each duplicate: the more rounds, not the more events.
     let (rounds, players) = if is_full() { (60, 100) } else { (8, 60) };
     let seed = 41;
     let mut random = Random::new(seed);
     let dataset = Dataset::simulate(players, 20, seed);
-    let installation = Installation::new(6);
+    let installation = Installation::with_hot_store(hot_store, 6);
     let sandbox = &installation.sandbox;
     let chunk = dataset.lines.len().div_ceil(rounds);
     for lines in dataset.lines.chunks(chunk) {

@@ -43,6 +43,15 @@ impl Installation {
         installation
     }
 
+    /// An empty one whose hot store is on the server that this variable of the services names.
+    pub(crate) fn with_hot_store(variable: &str, partitions: i32) -> Self {
+        let mut installation = Self::new(partitions);
+        installation.mongo = with_database(&address(variable), &installation.name);
+        let hot = ("QUESTLAKE_STORES_HOT", installation.mongo.clone());
+        installation.sandbox = installation.sandbox.with_variables(&[hot]);
+        installation
+    }
+
     fn of(topic: Topic) -> Self {
         let name = topic.name.replace('-', "_");
         let server = address("QUESTLAKE_TEST_POSTGRES_URL");

@@ -1,7 +1,8 @@
-//! The hot store on the server that `QUESTLAKE_TEST_MONGODB_URL` names.
+//! The hot store on the server that `QUESTLAKE_TEST_MONGODB_URL` names, and on another that speaks
+//! as MongoDB does, which `QUESTLAKE_TEST_MONGOLIKE_URL` names.
 //!
-//! Where that is FerretDB 1, the suites run twice: as Questlake speaks to it, and as it speaks to
-//! MongoDB, which FerretDB understands too.
+//! Where the first is FerretDB 1, the suites run twice on it: as Questlake speaks to it, and as it
+//! speaks to MongoDB, which FerretDB understands too.
 
 use mongodb::bson::{Document, doc};
 use mongodb::options::IndexOptions;
@@ -21,12 +22,11 @@ struct Fresh {
 }
 
 impl Fresh {
-    async fn new(dialect: Option<Dialect>) -> Self {
-        let url = std::env::var("QUESTLAKE_TEST_MONGODB_URL").unwrap_or_default();
+    async fn new((variable, dialect): Case) -> Self {
+        let url = std::env::var(variable).unwrap_or_default();
         assert!(
             !url.is_empty(),
-            "QUESTLAKE_TEST_MONGODB_URL is not set: run `make services`, then \
-             `eval \"$(scripts/services.sh env)\"`"
+            "{variable} is not set: run `make services`, then `eval \"$(scripts/services.sh env)\"`"
         );
         let name = format!("questlake_test_{}", Uuid::new_v4().simple());
         let url = with_database(&url, &name);
@@ -56,12 +56,21 @@ fn with_database(url: &str, name: &str) -> String {
     format!("{scheme}://{hosts}/{name}?{options}")
 }
 
-const DIALECTS: [Option<Dialect>; 2] = [None, Some(Dialect::MongoDb)];
+/// The variable that names a server, and how to speak to it if not as it asks for.
+type Case = (&'static str, Option<Dialect>);
+
+/// Each server, as Questlake speaks to it.
+const SERVERS: [Case; 2] =
+    [("QUESTLAKE_TEST_MONGODB_URL", None), ("QUESTLAKE_TEST_MONGOLIKE_URL", None)];
+
+/// The same, and one of them as if it were MongoDB.
+const CASES: [Case; 3] =
+    [SERVERS[0], SERVERS[1], ("QUESTLAKE_TEST_MONGODB_URL", Some(Dialect::MongoDb))];
 
 #[tokio::test]
 async fn hot_store() {
-    for dialect in DIALECTS {
-        let fresh = Fresh::new(dialect).await;
+    for case in CASES {
+        let fresh = Fresh::new(case).await;
         hot::suite(&fresh.store()).await;
         hot::suite_after_reopening(&fresh.store()).await;
         fresh.drop().await;
@@ -70,8 +79,8 @@ async fn hot_store() {
 
 #[tokio::test]
 async fn scans() {
-    for dialect in DIALECTS {
-        let fresh = Fresh::new(dialect).await;
+    for case in CASES {
+        let fresh = Fresh::new(case).await;
         hot::scans(&fresh.store()).await;
         fresh.drop().await;
     }
@@ -79,8 +88,8 @@ async fn scans() {
 
 #[tokio::test]
 async fn pruning() {
-    for dialect in DIALECTS {
-        let fresh = Fresh::new(dialect).await;
+    for case in CASES {
+        let fresh = Fresh::new(case).await;
         hot::pruning(&fresh.store(), 3_000).await;
         fresh.drop().await;
     }
@@ -88,26 +97,28 @@ async fn pruning() {
 
 #[tokio::test]
 async fn anything_goes() {
-    for dialect in DIALECTS {
-        let fresh = Fresh::new(dialect).await;
+    for case in CASES {
+        let fresh = Fresh::new(case).await;
         hot::anything_goes(&fresh.store()).await;
         fresh.drop().await;
     }
 }
 
-/// FerretDB cannot be raced as MongoDB is.
+/// FerretDB cannot be raced as if it were MongoDB.
 #[tokio::test]
 async fn races() {
-    let fresh = Fresh::new(None).await;
-    hot::races(&fresh.store(), &fresh.store()).await;
-    fresh.drop().await;
+    for server in SERVERS {
+        let fresh = Fresh::new(server).await;
+        hot::races(&fresh.store(), &fresh.store()).await;
+        fresh.drop().await;
+    }
 }
 
 /// A duplicate on somebody else's unique index is no duplicate of the event.
 #[tokio::test]
 async fn another_unique_index_refuses() {
-    for dialect in DIALECTS {
-        let fresh = Fresh::new(dialect).await;
+    for case in CASES {
+        let fresh = Fresh::new(case).await;
         let store = fresh.store();
         let unique = IndexModel::builder()
             .keys(doc! { "player_id": 1 })
@@ -138,29 +149,33 @@ async fn another_unique_index_refuses() {
 
 #[tokio::test]
 async fn a_document_that_is_too_large_is_refused_and_no_other() {
-    let fresh = Fresh::new(None).await;
-    let store = fresh.store();
-    let large = format!("\"{}\"", "x".repeat(17 << 20));
-    let events = [("e1", "p", 1, "{}"), ("e2", "p", 2, large.as_str()), ("e3", "p", 3, "{}")];
-    let inserted = store.insert(hot::batch_of("a", 0, 1, &events)).await.unwrap();
-    assert_eq!(inserted.conflicts, []);
-    assert_eq!(inserted.refused.len(), 1);
-    assert_eq!(inserted.refused[0].row, 1);
-    assert!(inserted.refused[0].reason.contains("bytes"), "{:?}", inserted.refused[0].reason);
-    assert_eq!(store.count().await.unwrap(), 2);
-    fresh.drop().await;
+    for server in SERVERS {
+        let fresh = Fresh::new(server).await;
+        let store = fresh.store();
+        let large = format!("\"{}\"", "x".repeat(17 << 20));
+        let events = [("e1", "p", 1, "{}"), ("e2", "p", 2, large.as_str()), ("e3", "p", 3, "{}")];
+        let inserted = store.insert(hot::batch_of("a", 0, 1, &events)).await.unwrap();
+        assert_eq!(inserted.conflicts, []);
+        assert_eq!(inserted.refused.len(), 1);
+        assert_eq!(inserted.refused[0].row, 1);
+        assert!(inserted.refused[0].reason.contains("bytes"), "{:?}", inserted.refused[0].reason);
+        assert_eq!(store.count().await.unwrap(), 2);
+        fresh.drop().await;
+    }
 }
 
 /// What somebody else wrote into the collection is an error, and not an event.
 #[tokio::test]
 async fn a_document_of_somebody_else_is_told() {
-    let fresh = Fresh::new(None).await;
-    let foreign = doc! { "_id": "foreign", "player_id": "p" };
-    fresh.database.collection("events").insert_one(foreign).await.unwrap();
-    let store = fresh.store();
-    let error = store.scan(&HotFilter::default(), None).await.unwrap_err().to_string();
-    assert!(error.contains("a database of its own"), "{error}");
-    fresh.drop().await;
+    for server in SERVERS {
+        let fresh = Fresh::new(server).await;
+        let foreign = doc! { "_id": "foreign", "player_id": "p" };
+        fresh.database.collection("events").insert_one(foreign).await.unwrap();
+        let store = fresh.store();
+        let error = store.scan(&HotFilter::default(), None).await.unwrap_err().to_string();
+        assert!(error.contains("a database of its own"), "{error}");
+        fresh.drop().await;
+    }
 }
 
 #[tokio::test]
