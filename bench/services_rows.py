@@ -72,8 +72,8 @@ def kafka(settings: Settings) -> list[Row]:
             questlake=median([one["events"] / one["seconds"] for one in off]),
             peers={"librdkafka": count / consumed},
             aim=0.7,
-            note="between the first commit and the last one, by a program of its own: the hot store of "
-            "Questlake cannot be switched off, since it tells duplicates; the whole program with the "
+            note="from the opening of the stores to the last commit, by a program of its own: the hot store "
+            "of Questlake cannot be switched off, since it tells duplicates; the whole program with the "
             f"embedded one does {count / embedded['seconds']:,.0f}; the peer counts messages of all "
             "partitions and does nothing else",
             details={"questlake": off, "with_sqlite": embedded, "librdkafka": raw},
