@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::store_url::{MASK, mask_url, password_in};
+use super::store_url::{MASK, mask_url, secrets_in};
 
 /// The URL of a server with all that its client needs. Neither `Debug` nor `Display` shows a
 /// password.
@@ -20,13 +20,13 @@ impl ServerUrl {
         &self.0
     }
 
-    /// A client's message about this URL, without the password that the client may repeat in it.
+    /// A client's message about this URL, without the secrets that the client may repeat in it.
     pub fn scrub(&self, message: &str) -> String {
-        let message = message.replace(&self.0, &mask_url(&self.0));
-        match password_in(&self.0) {
-            Some(password) => message.replace(password, MASK),
-            None => message,
+        let mut message = message.replace(&self.0, &mask_url(&self.0));
+        for secret in secrets_in(&self.0) {
+            message = message.replace(&secret, MASK);
         }
+        message
     }
 }
 
@@ -53,5 +53,12 @@ mod tests {
         assert!(!shown.contains("s3cret"), "{shown}");
         assert!(shown.contains("bad password *** of anna"), "{shown}");
         assert_eq!(ServerUrl::new("redis://cache").scrub("gone"), "gone");
+        // A client that cannot read an option repeats a part of it.
+        let option = "authMechanismProperties=SERVICE_NAME:m,AWS_SESSION_TOKEN=a%2Bb";
+        let url = ServerUrl::new(format!("mongodb://db/game?{option}"));
+        for repeated in ["AWS_SESSION_TOKEN=a%2Bb", "AWS_SESSION_TOKEN=a+b"] {
+            let shown = url.scrub(&format!("a pair is wanted, got {repeated}"));
+            assert_eq!(shown, "a pair is wanted, got ***");
+        }
     }
 }

@@ -158,10 +158,29 @@ fn mask_password(rest: &str) -> String {
     }
 }
 
-/// The password of a URL, as it is written there.
-pub(super) fn password_in(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
-    password_range(rest).map(|range| &rest[range]).filter(|password| !password.is_empty())
+/// The secrets of a URL, as they are written there and as a client reads them, longer ones first: the
+/// password, secret options, and each part of an option of several parts.
+pub(super) fn secrets_in(url: &str) -> Vec<String> {
+    let Some((_, rest)) = url.split_once("://") else { return Vec::new() };
+    let password = password_range(rest).map(|range| &rest[range]);
+    let options = rest.split_once('?').map_or("", |(_, options)| options).split('&');
+    let secret = options.filter(|option| mask_option(option) != **option);
+    let values = secret.filter_map(|option| Some(option.split_once('=')?.1));
+    let values = values.flat_map(|value| std::iter::once(value).chain(value.split([',', ';'])));
+    let mut secrets: Vec<String> = password
+        .into_iter()
+        .chain(values)
+        .flat_map(|secret| [secret.to_owned(), percent_decoded(secret)])
+        .filter(|secret| !secret.is_empty())
+        .collect();
+    secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets
+}
+
+fn percent_decoded(text: &str) -> String {
+    // In a form a plus sign would stand for a space.
+    let text = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
+    url::form_urlencoded::parse(text.as_bytes()).map(|(name, _)| name.into_owned()).collect()
 }
 
 /// Where the password is, in what follows `://`.

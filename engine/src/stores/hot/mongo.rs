@@ -154,6 +154,10 @@ impl HotStore for MongoHotStore {
             .await
     }
 
+    async fn ask(&self) -> StoreResult<()> {
+        self.server().await?.ping().await
+    }
+
     fn name(&self) -> String {
         self.name.to_string()
     }

@@ -72,6 +72,10 @@ impl HotStore for Interrupted {
         self.inner.count().await
     }
 
+    async fn ask(&self) -> StoreResult<()> {
+        Ok(())
+    }
+
     fn name(&self) -> String {
         self.inner.name()
     }
@@ -169,6 +173,10 @@ impl HotStore for Refusing {
 
     async fn count(&self) -> StoreResult<u64> {
         self.0.count().await
+    }
+
+    async fn ask(&self) -> StoreResult<()> {
+        Ok(())
     }
 
     fn name(&self) -> String {

@@ -21,8 +21,7 @@ use super::owners;
 use super::server::{EVENTS, Server};
 use crate::clock::now_millis;
 use crate::failpoint;
-use crate::stores::error::{StoreErrorKind, StoreResult};
-use crate::stores::sqlite::run_blocking;
+use crate::stores::error::{StoreError, StoreErrorKind, StoreResult};
 
 const INSERT: &str = "insert events";
 
@@ -66,12 +65,19 @@ struct Duplicate {
     message: String,
 }
 
+/// Messages that are made ahead, of some megabytes each: a server with one writer waits for none.
+const MESSAGES_AHEAD: usize = 2;
+
 /// Sends rows in chunks, several at a time.
 async fn write(server: &Server, batch: &Arc<HotBatch>, rows: Vec<usize>) -> StoreResult<Written> {
-    let chunks = cut(batch, rows);
-    let writes: Vec<_> =
-        chunks.into_iter().map(|chunk| write_chunk(server, batch, chunk)).collect();
-    let mut answers = stream::iter(writes).buffer_unordered(server.dialect.writers());
+    let chunks = cut(batch, rows).into_iter();
+    let (name, max_document) = (Arc::clone(&server.name), server.max_document);
+    let shared = Arc::clone(batch);
+    let messages = chunks.map(move |chunk| make_message(&name, &shared, chunk, max_document));
+    let mut answers = stream::iter(messages)
+        .buffered(MESSAGES_AHEAD)
+        .map(|message| async move { send(server, message?).await })
+        .buffer_unordered(server.dialect.writers());
     let mut written = Written::default();
     while let Some(answer) = answers.next().await {
         let answer = answer?;
@@ -109,15 +115,24 @@ struct Message {
     refused: Vec<HotRefusal>,
 }
 
-async fn write_chunk(
-    server: &Server,
+/// Begins to make a message at once, whether or not somebody waits for it already.
+fn make_message(
+    name: &Arc<str>,
     batch: &Arc<HotBatch>,
     rows: Vec<usize>,
-) -> StoreResult<Written> {
-    let (shared, max_document) = (Arc::clone(batch), server.max_document);
-    let Message { command, rows, refused } =
-        run_blocking(&server.name, INSERT, move || Ok(compose(&shared, rows, max_document)))
-            .await?;
+    max_document: usize,
+) -> impl Future<Output = StoreResult<Message>> + use<> {
+    let (name, batch) = (Arc::clone(name), Arc::clone(batch));
+    let making = tokio::task::spawn_blocking(move || compose(&batch, rows, max_document));
+    async move {
+        making
+            .await
+            .map_err(|error| StoreError::new(&*name, INSERT, StoreErrorKind::Internal, error))
+    }
+}
+
+async fn send(server: &Server, message: Message) -> StoreResult<Written> {
+    let Message { command, rows, refused } = message;
     let mut written = Written { refused, ..Written::default() };
     if rows.is_empty() {
         return Ok(written);

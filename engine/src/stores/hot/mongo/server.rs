@@ -192,6 +192,14 @@ impl Server {
         retry(RETRIES, &described(name, operation), is_passing, attempt).await
     }
 
+    /// Asks the primary for a sign of life, once.
+    pub(super) async fn ping(&self) -> StoreResult<()> {
+        let ping = timed(&self.name, "ask for a sign of life", CALL_TIMEOUT, async {
+            self.database.run_command(doc! { "ping": 1 }).await
+        });
+        ping.await.map(|_| ())
+    }
+
     /// What a command that writes asks for: a majority, in the journal.
     pub(super) fn durably() -> RawDocumentBuf {
         let timeout = i64::try_from(ACKNOWLEDGE_TIMEOUT.as_millis()).unwrap_or(i64::MAX);
