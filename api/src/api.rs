@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 use crate::access::Access;
 use crate::answers::Answers;
 use crate::gate::Pages;
+use crate::health::Readiness;
 use crate::live::LiveCounters;
 use crate::marts::Endpoint;
 use crate::metrics::Metrics;
@@ -101,6 +102,7 @@ pub struct Api {
     pub(crate) settings: ApiSettings,
     pub(crate) replay: Option<Replay>,
     pub(crate) queue: Option<AskQueue>,
+    pub(crate) readiness: Readiness,
     /// The body of the catalogue, once somebody has asked for it.
     pub(crate) catalog: OnceLock<Bytes>,
     /// The OpenAPI document, once somebody has asked for it.
@@ -150,6 +152,7 @@ impl Api {
             settings,
             replay,
             queue,
+            readiness: Readiness::default(),
             ad_hoc,
         }))
     }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use questlake_engine::status::StoreStatus;
 use questlake_engine::stores::keys::Scope;
 use serde::Serialize;
+use tokio::sync::Mutex;
 
 use crate::access::Needs;
 use crate::api::Api;
@@ -22,6 +24,35 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// `GET /healthz`
 pub(crate) async fn healthz() -> &'static str {
     "ok\n"
+}
+
+/// What the stores have answered last: whoever asks at the same time shares one answer, so that the
+/// stores are asked once a second however many ask.
+#[derive(Debug, Default)]
+pub(crate) struct Readiness(Mutex<Option<(Instant, Vec<StoreStatus>)>>);
+
+/// How long an answer is good.
+const FRESH: Duration = Duration::from_secs(1);
+
+impl Readiness {
+    async fn stores(&self, api: &Api) -> Vec<StoreStatus> {
+        let mut latest = self.0.lock().await;
+        if let Some((since, stores)) = &*latest
+            && since.elapsed() < FRESH
+        {
+            return stores.clone();
+        }
+        let queue = async {
+            match &api.queue {
+                Some(queue) => Some(queue(PATIENCE).await),
+                None => None,
+            }
+        };
+        let (mut stores, queue) = tokio::join!(api.engine.reach(PATIENCE), queue);
+        stores.extend(queue);
+        *latest = Some((Instant::now(), stores.clone()));
+        stores
+    }
 }
 
 #[derive(Serialize)]
@@ -49,16 +80,9 @@ pub(crate) async fn readyz(
 ) -> Result<Response, Problem> {
     // Keys are in a store, too.
     let caller = tokio::time::timeout(PATIENCE, api.access.admit(&headers, Needs::AnyKey));
-    let queue = async {
-        match &api.queue {
-            Some(queue) => Some(queue(PATIENCE).await),
-            None => None,
-        }
-    };
-    let (caller, mut stores, queue) = tokio::join!(caller, api.engine.reach(PATIENCE), queue);
+    let (caller, mut stores) = tokio::join!(caller, api.readiness.stores(&api));
     let caller = caller.ok().and_then(Result::ok);
     let stopping = api.stopping.load(Ordering::Relaxed);
-    stores.extend(queue);
     if caller.as_ref().is_some_and(|caller| !caller.may(Scope::Admin)) {
         stores.iter_mut().for_each(hide_place);
     }

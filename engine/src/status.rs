@@ -194,7 +194,7 @@ impl Status {
 /// Whether a store answers.
 #[derive(Debug, Clone, Serialize)]
 pub struct StoreStatus {
-    /// `hot`, `landing`, `archive`, `ledger`, `warehouse` or `cache`.
+    /// `hot`, `landing`, `archive`, `ledger`, `warehouse`, `cache` or `kafka`.
     pub store: &'static str,
     /// How messages name it.
     pub name: String,

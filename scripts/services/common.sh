@@ -136,6 +136,11 @@ fetch_jars() {
     log="$run/logs/$name-fetch.log"
     exec {maven_lock}>"$cache/.maven-lock"
     flock "$maven_lock"
+    # Another service of the same jars may have been faster.
+    if [ -d "$folder" ]; then
+        exec {maven_lock}>&-
+        return 0
+    fi
     rm -rf "$folder.part"
     if ! mvn --batch-mode --quiet --file "$services/$name/pom.xml" dependency:copy-dependencies \
         -DincludeScope=runtime -DoutputDirectory="$folder.part" >"$log" 2>&1 </dev/null; then

@@ -4,9 +4,9 @@
 #
 # FerretDB 1.24 is the last version that needs no extension of PostgreSQL. What it lacks: transactions,
 # change streams, TTL and partial indexes, pipelines in updates, nested arrays, field names with `.` or a
-# leading `$`, infinite numbers. A Decimal128 or NaN makes it close the connection. Only `_id` equality
-# is an index look-up; other filters, `$in` too, read the whole collection. One message with more than
-# 98 updates makes it hang: send them in smaller bulks.
+# leading `$`, infinite numbers. A Decimal128 or NaN makes it close the connection. Every filter reads the
+# whole collection: one for an `_id` within SQLite, any other, `$in` too, by decoding each document. One
+# message with more than 98 updates makes it hang, and so do smaller ones of several clients at once.
 
 ferretdb_version=v1.24.0
 ferretdb_sum=h1:7WJmezL48Bj9bYWnhT/bEJgX5gjT5s7LFdHTqkN25rA=

@@ -10,10 +10,12 @@ mongolike_ports() { echo "$mongolike_port"; }
 mongolike_address() { echo "127.0.0.1:$mongolike_port"; }
 mongolike_stop_signal() { echo TERM; }
 
-# A file of Java is compiled when it is started.
+# A file of Java is compiled when it is started, for which the module must be there.
 mongolike_packages() {
     java_packages
-    has javac || echo openjdk-17-jdk-headless
+    if ! has java || ! java --list-modules 2>/dev/null | grep -q '^jdk.compiler'; then
+        echo default-jdk-headless
+    fi
 }
 
 mongolike_fetch() { fetch_jars mongolike; }

@@ -170,7 +170,9 @@ fn ask_kafka(kafka: &KafkaSettings, sink: &KafkaSink) -> AskQueue {
     Arc::new(move |patience| {
         let (name, sink) = (name.clone(), sink.clone());
         Box::pin(async move {
-            let detail = match tokio::time::timeout(patience, sink.ask()).await {
+            // The client is to say itself what is wrong.
+            let asked = sink.ask(patience.mul_f64(0.9));
+            let detail = match tokio::time::timeout(patience, asked).await {
                 Ok(answer) => answer.err().map(|error| error.to_string()),
                 Err(_) => Some(format!("no answer within {} s", patience.as_secs_f64())),
             };

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 use questlake_engine::checks::full_name;
+use questlake_engine::pipeline::{Engine, PipelineError};
 use questlake_engine::settings::KafkaSettings;
 use questlake_engine::status::{Status, StoreStatus};
-use questlake_ingest::error::IngestError;
 use questlake_ingest::sources::kafka::{PartitionLag, topic_lag};
 use serde::Serialize;
 
@@ -18,6 +18,9 @@ use crate::error::CliError;
 use crate::terminal::Style;
 use crate::terminal::numbers::{bytes, counted, thousands};
 use crate::terminal::table::{Cell, Column};
+
+/// How long the status is waited for before it is asked which stores answer.
+const SOON: Duration = Duration::from_secs(3);
 
 /// How long a store is waited for if the ledger does not answer.
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
@@ -56,22 +59,9 @@ struct StoresAlone {
 
 pub(crate) async fn run(app: &App, args: StatusArgs) -> Result<ExitCode, CliError> {
     let engine = app.engine().await?;
-    // Without the ledger nothing is known but which of the others answer: while it is waited for, they
-    // are asked.
-    let reached = async {
-        let kafka = async {
-            match &app.settings.kafka {
-                Some(kafka) => Some(kafka_status(kafka, &topic_lag(kafka, &[]).await)),
-                None => None,
-            }
-        };
-        let (mut stores, kafka) = tokio::join!(engine.reach(STORE_PATIENCE), kafka);
-        stores.extend(kafka);
-        stores
-    };
-    let mut status = match tokio::join!(engine.status(), reached) {
-        (Ok(status), _) => status,
-        (Err(error), stores) => {
+    let mut status = match whole_status(app, &engine).await {
+        Ok(status) => status,
+        Err((error, stores)) => {
             let alone = StoresAlone { stores };
             match args.format {
                 Format::Json => app.line(&serde_json::to_string_pretty(&alone)?)?,
@@ -92,6 +82,45 @@ pub(crate) async fn run(app: &App, args: StatusArgs) -> Result<ExitCode, CliErro
     Ok(if whole.status.is_healthy() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The status; if there is none, why, and which stores answer. Where it does not come soon, they are
+/// asked while it is waited for.
+async fn whole_status(
+    app: &App,
+    engine: &Engine,
+) -> Result<Status, (PipelineError, Vec<StoreStatus>)> {
+    let mut status = engine.status();
+    let (status, stores) = match tokio::time::timeout(SOON, &mut status).await {
+        Ok(status) => (status, None),
+        Err(_) => {
+            let (status, stores) = tokio::join!(status, reached(app, engine));
+            (status, Some(stores))
+        }
+    };
+    match (status, stores) {
+        (Ok(status), _) => Ok(status),
+        (Err(error), Some(stores)) => Err((error, stores)),
+        (Err(error), None) => Err((error, reached(app, engine).await)),
+    }
+}
+
+/// Which stores answer, and whether Kafka does.
+async fn reached(app: &App, engine: &Engine) -> Vec<StoreStatus> {
+    let kafka = async {
+        let kafka = app.settings.kafka.as_ref()?;
+        let asked = tokio::time::timeout(STORE_PATIENCE, topic_lag(kafka, &[])).await;
+        Some(match asked {
+            Ok(asked) => kafka_status(kafka, asked.err().map(|error| error.to_string())),
+            Err(_) => {
+                let silent = format!("no answer within {} s", STORE_PATIENCE.as_secs());
+                kafka_status(kafka, Some(silent))
+            }
+        })
+    };
+    let (mut stores, kafka) = tokio::join!(engine.reach(STORE_PATIENCE), kafka);
+    stores.extend(kafka);
+    stores
+}
+
 /// The lag. That Kafka does not answer is part of the status.
 async fn ask_kafka(kafka: &KafkaSettings, status: &mut Status) -> Option<KafkaStatus> {
     let positions: Vec<(i32, i64)> = status
@@ -101,22 +130,14 @@ async fn ask_kafka(kafka: &KafkaSettings, status: &mut Status) -> Option<KafkaSt
         .map(|partition| (partition.partition, partition.next_offset))
         .collect();
     let asked = topic_lag(kafka, &positions).await;
-    status.stores.push(kafka_status(kafka, &asked));
+    status.stores.push(kafka_status(kafka, asked.as_ref().err().map(ToString::to_string)));
     let partitions = asked.ok()?;
     let lag = partitions.iter().map(|partition| partition.lag).sum();
     Some(KafkaStatus { topic: kafka.topic.clone(), lag, partitions })
 }
 
-fn kafka_status(
-    kafka: &KafkaSettings,
-    asked: &Result<Vec<PartitionLag>, IngestError>,
-) -> StoreStatus {
-    StoreStatus {
-        store: "kafka",
-        name: kafka.name(),
-        healthy: asked.is_ok(),
-        detail: asked.as_ref().err().map(ToString::to_string),
-    }
+fn kafka_status(kafka: &KafkaSettings, detail: Option<String>) -> StoreStatus {
+    StoreStatus { store: "kafka", name: kafka.name(), healthy: detail.is_none(), detail }
 }
 
 fn print(app: &App, whole: &WholeStatus) -> Result<(), CliError> {

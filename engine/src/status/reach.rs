@@ -9,9 +9,6 @@ use super::StoreStatus;
 use crate::pipeline::Engine;
 use crate::stores::error::StoreResult;
 
-/// An event that nobody has sent.
-const NO_EVENT: &str = "questlake-is-anybody-there";
-
 /// A question that costs a store next to nothing.
 type Question<'a> = BoxFuture<'a, Option<String>>;
 
@@ -20,13 +17,13 @@ impl Engine {
     /// hold is not looked at.
     pub fn reach(&self, patience: Duration) -> BoxFuture<'_, Vec<StoreStatus>> {
         let stores = &self.stores;
-        let hot: Question<'_> =
-            Box::pin(async { fault(stores.hot.missing(vec![NO_EVENT.to_owned()]).await) });
+        let hot: Question<'_> = Box::pin(async { fault(stores.hot.ask().await) });
         let landing: Question<'_> = Box::pin(async { fault(stores.landing.ask().await) });
         let archive: Question<'_> =
             Box::pin(async { fault(stores.archive.has_table("none").await) });
-        // The ledger and the warehouse are in one database.
-        let database: Question<'_> = Box::pin(async { fault(stores.ledger.ask().await) });
+        // The ledger and the warehouse are in one database. It is to say itself what is wrong.
+        let database: Question<'_> =
+            Box::pin(async move { fault(stores.ledger.ask(patience.mul_f64(0.9)).await) });
         let cache: Question<'_> = Box::pin(stores.cache.fault());
         let questions = [
             (vec![("hot", stores.hot.name())], hot),

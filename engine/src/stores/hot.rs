@@ -203,6 +203,9 @@ pub trait HotStore: Send + Sync {
         self.count().await
     }
 
+    /// Whether it answers now, and takes writes: asked once, where other calls are made again.
+    async fn ask(&self) -> StoreResult<()>;
+
     /// How messages name this store.
     fn name(&self) -> String;
 }

@@ -14,6 +14,7 @@ pub mod sqlite;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -259,10 +260,8 @@ pub trait Ledger: Send + Sync {
     /// Number of the latest commit that has a segment, 0 if there is none.
     async fn latest_sequence(&self) -> StoreResult<i64>;
 
-    /// Whether it answers now: asked once, where other calls are made again.
-    async fn ask(&self) -> StoreResult<()> {
-        self.latest_sequence().await.map(|_| ())
-    }
+    /// Whether it answers within this time, where other calls are made again.
+    async fn ask(&self, patience: Duration) -> StoreResult<()>;
 
     /// The segments with `after < sequence <= through` that are not in the archive, in commit order.
     async fn segments(&self, after: i64, through: i64) -> StoreResult<Vec<SegmentEntry>>;

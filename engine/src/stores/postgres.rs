@@ -132,21 +132,21 @@ impl PostgresDatabase {
         .await
     }
 
-    /// Whether the database answers now. Asked a second time only where a connection that was used
-    /// before has ended meanwhile.
-    pub(crate) async fn ask(&self) -> StoreResult<()> {
-        let once = || async {
+    /// Whether the database answers within this time. Asked twice at most: connections that were used
+    /// before may have ended meanwhile, or lead to a server that is no more.
+    pub(crate) async fn ask(&self, patience: Duration) -> StoreResult<()> {
+        let once = |limit: Duration| async move {
             let asked = async {
                 let session = self.session().await?;
                 session.batch_execute("SELECT 1").await?;
                 session.end(())
             };
-            timeout(ATTEMPT_LIMIT, asked).await.unwrap_or(Err(Failure::NoAnswer(ATTEMPT_LIMIT)))
+            timeout(limit, asked).await.unwrap_or(Err(Failure::NoAnswer(limit)))
         };
-        let mut answer = once().await;
+        let mut answer = once(patience / 3).await;
         if answer.as_ref().is_err_and(Failure::breaks_connections) {
             self.shared.forget_idle();
-            answer = once().await;
+            answer = once(patience / 3 * 2).await;
         }
         answer.map_err(|failure| self.error("ask for a sign of life", failure))
     }

@@ -1,8 +1,8 @@
 //! The hot store on the server that `QUESTLAKE_TEST_MONGODB_URL` names, and on another that speaks
 //! as MongoDB does, which `QUESTLAKE_TEST_MONGOLIKE_URL` names.
 //!
-//! Where the first is FerretDB 1, the suites run twice on it: as Questlake speaks to it, and as it
-//! speaks to MongoDB, which FerretDB understands too.
+//! The suites run twice on the first, as Questlake speaks to it, and as it speaks to MongoDB: where it is
+//! FerretDB 1, these are two ways, and FerretDB understands both.
 
 use mongodb::bson::{Document, doc};
 use mongodb::options::IndexOptions;

@@ -18,6 +18,7 @@ mod quarantine;
 mod segments;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -139,8 +140,8 @@ impl Ledger for PostgresLedger {
             .await
     }
 
-    async fn ask(&self) -> StoreResult<()> {
-        self.database.ask().await
+    async fn ask(&self, patience: Duration) -> StoreResult<()> {
+        self.database.ask(patience).await
     }
 
     async fn segments(&self, after: i64, through: i64) -> StoreResult<Vec<SegmentEntry>> {

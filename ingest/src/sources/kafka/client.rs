@@ -90,29 +90,32 @@ pub(super) struct ClientLog {
 struct Memory {
     /// What was told last.
     told: Option<String>,
-    /// When it was told last that no broker answers.
-    all_down_at: Option<Instant>,
     /// What was wrong last, and when.
     complaint: Option<(Instant, String)>,
 }
 
 impl Memory {
-    /// Whether a complaint is another than the one before, or one that was not made for some time.
-    fn is_news(&mut self, code: Option<RDKafkaErrorCode>, reason: &str) -> bool {
-        if code == Some(RDKafkaErrorCode::AllBrokersDown) {
-            // Every attempt to connect ends in it, and the numbers in it change.
-            let is_known = self.all_down_at.is_some_and(|when| when.elapsed() < ALL_DOWN_PAUSE);
-            if !is_known {
-                self.all_down_at = Some(Instant::now());
-            }
-            return !is_known;
-        }
+    /// Whether a complaint is another than the one before.
+    fn is_news(&mut self, reason: &str) -> bool {
         if self.told.as_deref() == Some(reason) {
             return false;
         }
         self.told = Some(reason.to_owned());
         true
     }
+}
+
+/// When it was told last that no broker answers, by whichever client of this process: each of them
+/// says so after each attempt, with other numbers each time.
+static ALL_DOWN_TOLD: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Whether it is time to tell it again; if so, it counts as told.
+fn tells_again(told: &mut Option<Instant>) -> bool {
+    if told.is_some_and(|when| when.elapsed() < ALL_DOWN_PAUSE) {
+        return false;
+    }
+    *told = Some(Instant::now());
+    true
 }
 
 impl ClientLog {
@@ -143,11 +146,16 @@ impl ClientLog {
         if code == Some(RDKafkaErrorCode::PartitionEOF) {
             return;
         }
-        // How many brokers are down says less than why.
-        if code != Some(RDKafkaErrorCode::AllBrokersDown) {
-            self.remember(reason);
+        if code == Some(RDKafkaErrorCode::AllBrokersDown) {
+            // How many brokers are down says less than why: it is not what is remembered.
+            let mut told = ALL_DOWN_TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+            if tells_again(&mut told) {
+                warn!("Kafka client: {reason}");
+            }
+            return;
         }
-        if !self.memory().is_news(code, reason) {
+        self.remember(reason);
+        if !self.memory().is_news(reason) {
             return;
         }
         // That a connection ended is daily business until nobody answers any more.
@@ -359,16 +367,15 @@ mod tests {
     }
 
     #[test]
-    fn that_nobody_answers_is_told_once() {
+    fn what_is_known_is_not_told_again() {
         let mut memory = Memory::default();
-        let all_down = Some(RDKafkaErrorCode::AllBrokersDown);
-        let lost = Some(RDKafkaErrorCode::BrokerTransportFailure);
-        assert!(memory.is_news(all_down, "1/1 brokers are down"));
-        assert!(!memory.is_news(all_down, "0/1 brokers are down"));
-        assert!(memory.is_news(lost, "a:9092: Connection refused"));
-        assert!(!memory.is_news(all_down, "1/1 brokers are down"));
-        assert!(!memory.is_news(lost, "a:9092: Connection refused"));
-        assert!(memory.is_news(lost, "b:9092: Connection refused"));
+        assert!(memory.is_news("a:9092: Connection refused"));
+        assert!(!memory.is_news("a:9092: Connection refused"));
+        assert!(memory.is_news("b:9092: Connection refused"));
+        let mut told = None;
+        assert!(tells_again(&mut told) && !tells_again(&mut told));
+        told = Instant::now().checked_sub(ALL_DOWN_PAUSE * 2);
+        assert!(tells_again(&mut told));
     }
 
     #[test]

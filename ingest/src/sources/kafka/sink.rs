@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use questlake_engine::settings::KafkaSettings;
-use questlake_engine::stores::error::{StoreError, StoreErrorKind};
+use questlake_engine::stores::error::{StoreError, StoreErrorKind, StoreResult};
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
@@ -24,7 +24,7 @@ use tracing::warn;
 
 use super::client::{MOST_SOCKET_TIME, common_config, kafka_error, millis};
 use super::delivery::{Deliveries, Delivery};
-use super::topic::ensure_topic;
+use super::topic::{Shape, ensure_topic};
 use crate::batch::aborted;
 use crate::error::IngestError;
 use crate::sources::queue::{Submission, SubmitError};
@@ -112,25 +112,16 @@ impl KafkaSink {
         })
     }
 
-    /// Asks the brokers for the topic, and creates it if it is missing and may be.
+    /// Whether records could be sent now, as far as the brokers tell within this time. Nothing is
+    /// created: a topic that is missing and may be made comes with the first record.
     ///
     /// # Errors
-    /// As [`Self::ensure_topic`].
-    pub fn ask(&self) -> BoxFuture<'_, Result<(), IngestError>> {
+    /// If the brokers do not answer, or a partition of the topic has no leader.
+    pub fn ask(&self, patience: Duration) -> BoxFuture<'_, Result<(), IngestError>> {
         Box::pin(async move {
-            let producer = self.shared.producer();
-            let (topic, longest) =
-                (self.shared.settings.topic.clone(), self.shared.settings.request_timeout);
-            let asked = tokio::task::spawn_blocking(move || {
-                producer.client().fetch_metadata(Some(&topic), longest).map(|_| ())
-            });
-            let answer = asked.await.map_err(|error| aborted("asking Kafka", &error))?;
-            answer.map_err(|error| {
-                let name = self.shared.settings.name();
-                let complaint = self.shared.producer().client().context().log.complaint();
-                kafka_error(&name, "describe the topic", &error, complaint)
-            })?;
-            self.ensure_topic().await
+            let shared = Arc::clone(&self.shared);
+            let asked = tokio::task::spawn_blocking(move || shared.look(patience));
+            Ok(asked.await.map_err(|error| aborted("asking Kafka", &error))??)
         })
     }
 
@@ -216,6 +207,25 @@ impl KafkaSink {
 }
 
 impl Shared {
+    /// Looks at the topic; blocks for this time at most.
+    fn look(&self, longest: Duration) -> StoreResult<()> {
+        let (producer, topic, name) = (self.producer(), &self.settings.topic, self.settings.name());
+        let operation = format!("describe the topic {topic}");
+        let failed = |error: &KafkaError| {
+            kafka_error(&name, &operation, error, producer.client().context().log.complaint())
+        };
+        let metadata = producer
+            .client()
+            .fetch_metadata(Some(topic), longest)
+            .map_err(|error| failed(&error))?;
+        let shape = Shape::of(&metadata, topic)
+            .map_err(|code| failed(&KafkaError::MetadataFetch(RDKafkaErrorCode::from(code))))?;
+        if shape.is_complete() || (shape.partitions == 0 && self.may_create) {
+            return Ok(());
+        }
+        Err(shape.incomplete(&name, topic))
+    }
+
     fn producer(&self) -> Arc<ThreadedProducer<Deliveries>> {
         Arc::clone(&self.producer.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -100,16 +100,16 @@ pub(super) fn left(deadline: Instant) -> Duration {
 
 /// How large cluster and topic are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Shape {
+pub(super) struct Shape {
     brokers: usize,
     /// 0 if there is no such topic.
-    partitions: usize,
+    pub(super) partitions: usize,
     /// Partitions that somebody answers for.
     led: usize,
 }
 
 impl Shape {
-    fn of(metadata: &Metadata, topic: &str) -> Result<Self, RDKafkaRespErr> {
+    pub(super) fn of(metadata: &Metadata, topic: &str) -> Result<Self, RDKafkaRespErr> {
         let brokers = metadata.brokers().len();
         let nothing = Self { brokers, partitions: 0, led: 0 };
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
@@ -125,8 +125,19 @@ impl Shape {
         Ok(Self { brokers, partitions: partitions.len(), led })
     }
 
-    fn is_complete(self) -> bool {
+    /// Whether each partition of the topic has a leader, and there are some.
+    pub(super) fn is_complete(self) -> bool {
         self.partitions > 0 && self.led == self.partitions
+    }
+
+    /// What is said of a topic that is not complete.
+    pub(super) fn incomplete(self, name: &str, topic: &str) -> StoreError {
+        let text = match self.partitions {
+            0 => format!("there is no topic {topic}"),
+            partitions => format!("{} of its {partitions} partitions have a leader", self.led),
+        };
+        let operation = format!("use the topic {topic}");
+        StoreError::new(name, operation, StoreErrorKind::Unavailable, text)
     }
 }
 
@@ -163,11 +174,7 @@ pub(super) async fn ensure_topic(
             return Ok(shape.partitions);
         }
         if Instant::now() >= deadline {
-            let text =
-                format!("{} of its {} partitions have a leader", shape.led, shape.partitions);
-            let operation = format!("use the topic {}", settings.topic);
-            let kind = StoreErrorKind::Unavailable;
-            return Err(StoreError::new(settings.name(), operation, kind, text).into());
+            return Err(shape.incomplete(&settings.name(), &settings.topic).into());
         }
         tokio::time::sleep(LOOK_PAUSE).await;
     }
