@@ -49,6 +49,8 @@ mod kills;
 mod name_service;
 #[path = "services/outages.rs"]
 mod outages;
+#[path = "services/refusals.rs"]
+mod refusals;
 #[path = "services/s3.rs"]
 mod s3;
 #[path = "services/sources.rs"]

@@ -140,11 +140,16 @@ impl Installation {
         rows.iter().map(|row| (row.get(0), row.get(1), row.get::<_, i64>(2) as u64)).collect()
     }
 
+    /// The documents in the hot store.
+    pub(crate) async fn hot_events(&self) -> mongodb::Collection<Document> {
+        let client = mongodb::Client::with_uri_str(&self.mongo).await.unwrap();
+        client.database(&self.name).collection("events")
+    }
+
     /// Identifiers of the documents in the hot store.
     fn hot_keys(&self) -> Vec<String> {
         block_on(async {
-            let client = mongodb::Client::with_uri_str(&self.mongo).await.unwrap();
-            let events = client.database(&self.name).collection::<Document>("events");
+            let events = self.hot_events().await;
             let mut cursor = events.find(doc! {}).projection(doc! { "_id": 1 }).await.unwrap();
             let mut keys = Vec::new();
             while cursor.advance().await.unwrap() {
