@@ -35,24 +35,31 @@ pub(crate) struct Readiness(Mutex<Option<(Instant, Vec<StoreStatus>)>>);
 const FRESH: Duration = Duration::from_secs(1);
 
 impl Readiness {
-    async fn stores(&self, api: &Api) -> Vec<StoreStatus> {
+    /// The latest answer, or that of `ask` if there is none that is good.
+    async fn stores(&self, ask: impl Future<Output = Vec<StoreStatus>>) -> Vec<StoreStatus> {
         let mut latest = self.0.lock().await;
         if let Some((since, stores)) = &*latest
             && since.elapsed() < FRESH
         {
             return stores.clone();
         }
-        let queue = async {
-            match &api.queue {
-                Some(queue) => Some(queue(PATIENCE).await),
-                None => None,
-            }
-        };
-        let (mut stores, queue) = tokio::join!(api.engine.reach(PATIENCE), queue);
-        stores.extend(queue);
+        let stores = ask.await;
         *latest = Some((Instant::now(), stores.clone()));
         stores
     }
+}
+
+/// Whether each store answers, and what the collector sends events to.
+async fn ask(api: &Api) -> Vec<StoreStatus> {
+    let queue = async {
+        match &api.queue {
+            Some(queue) => Some(queue(PATIENCE).await),
+            None => None,
+        }
+    };
+    let (mut stores, queue) = tokio::join!(api.engine.reach(PATIENCE), queue);
+    stores.extend(queue);
+    stores
 }
 
 #[derive(Serialize)]
@@ -80,7 +87,7 @@ pub(crate) async fn readyz(
 ) -> Result<Response, Problem> {
     // Keys are in a store, too.
     let caller = tokio::time::timeout(PATIENCE, api.access.admit(&headers, Needs::AnyKey));
-    let (caller, mut stores) = tokio::join!(caller, api.readiness.stores(&api));
+    let (caller, mut stores) = tokio::join!(caller, api.readiness.stores(ask(&api)));
     let caller = caller.ok().and_then(Result::ok);
     let stopping = api.stopping.load(Ordering::Relaxed);
     if caller.as_ref().is_some_and(|caller| !caller.may(Scope::Admin)) {
@@ -100,4 +107,44 @@ pub(crate) async fn readyz(
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     Ok(response.into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use futures::future::join_all;
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_asks_at_the_same_time_shares_an_answer() {
+        let (readiness, asked, go) = (Readiness::default(), AtomicUsize::new(0), Notify::new());
+        let ask = || async {
+            asked.fetch_add(1, Ordering::Relaxed);
+            go.notified().await;
+            vec![StoreStatus::new("hot", "the hot store".to_owned(), None)]
+        };
+        let probes = join_all((0..9).map(|_| readiness.stores(ask())));
+        // All of them wait before the first is answered.
+        let (answers, ()) = tokio::join!(probes, async { go.notify_one() });
+        assert!(answers.iter().all(|stores| stores.len() == 1 && stores[0].healthy));
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_good_for_a_moment_only() {
+        let state = |fault: Option<&str>| {
+            let fault = fault.map(str::to_owned);
+            async { vec![StoreStatus::new("hot", "the hot store".to_owned(), fault)] }
+        };
+        let readiness = Readiness::default();
+        assert!(readiness.stores(state(None)).await[0].healthy);
+        assert!(readiness.stores(state(Some("gone"))).await[0].healthy);
+        if let Some((since, _)) = &mut *readiness.0.lock().await {
+            *since -= FRESH;
+        }
+        assert!(!readiness.stores(state(Some("gone"))).await[0].healthy);
+    }
 }

@@ -204,6 +204,13 @@ pub struct StoreStatus {
     pub detail: Option<String>,
 }
 
+impl StoreStatus {
+    /// The state of a store that answers, unless something is wrong with it.
+    pub fn new(store: &'static str, name: String, fault: Option<String>) -> Self {
+        Self { store, name, healthy: fault.is_none(), detail: fault }
+    }
+}
+
 impl Engine {
     /// Reads the state of the installation. A hot store or landing that does not answer is part of
     /// the state; a ledger or warehouse that does not is an error.
@@ -221,23 +228,15 @@ impl Engine {
             let landing = landing_status(&segments, latest_sequence);
             let held = Held::look(stores, &segments).await?;
             let archive_error = self.archive_fault(&archive).await;
-            let health = |store, name, error: Option<String>| StoreStatus {
-                store,
-                name,
-                healthy: error.is_none(),
-                detail: error,
-            };
+            let hot_error = held.hot.as_ref().err().map(ToString::to_string);
+            let landing_error = held.landing.map(|error| error.to_string());
             let store_states = vec![
-                health("hot", stores.hot.name(), held.hot.as_ref().err().map(ToString::to_string)),
-                health(
-                    "landing",
-                    stores.landing.name(),
-                    held.landing.map(|error| error.to_string()),
-                ),
-                health("archive", stores.archive.name().to_owned(), archive_error),
-                health("ledger", stores.ledger.name(), None),
-                health("warehouse", stores.warehouse.name(), None),
-                health("cache", stores.cache.name(), stores.cache.fault().await),
+                StoreStatus::new("hot", stores.hot.name(), hot_error),
+                StoreStatus::new("landing", stores.landing.name(), landing_error),
+                StoreStatus::new("archive", stores.archive.name().to_owned(), archive_error),
+                StoreStatus::new("ledger", stores.ledger.name(), None),
+                StoreStatus::new("warehouse", stores.warehouse.name(), None),
+                StoreStatus::new("cache", stores.cache.name(), stores.cache.fault().await),
             ];
             let models = self.model_states(latest_sequence).await?;
             let mut accounting = account(&partitions, &groups, &landing, archive.rows());

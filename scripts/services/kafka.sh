@@ -42,6 +42,8 @@ broker.heartbeat.interval.ms=1000
 # Groups of tests are complete when they begin, and are small.
 group.initial.rebalance.delay.ms=0
 log.cleaner.dedupe.buffer.size=8388608
+# A test waits for it.
+log.cleaner.backoff.ms=500
 EOF
     [ -e "$run/data/kafka/meta.properties" ] && return 0
     rm -rf "$run/data/kafka"

@@ -172,11 +172,7 @@ fn ask_kafka(kafka: &KafkaSettings, sink: &KafkaSink) -> AskQueue {
         Box::pin(async move {
             // The client is to say itself what is wrong.
             let asked = sink.ask(patience.mul_f64(0.9));
-            let detail = match tokio::time::timeout(patience, asked).await {
-                Ok(answer) => answer.err().map(|error| error.to_string()),
-                Err(_) => Some(format!("no answer within {} s", patience.as_secs_f64())),
-            };
-            StoreStatus { store: "kafka", name, healthy: detail.is_none(), detail }
+            StoreStatus::asked("kafka", name, patience, asked).await
         })
     })
 }

@@ -59,9 +59,14 @@ struct StoresAlone {
 
 pub(crate) async fn run(app: &App, args: StatusArgs) -> Result<ExitCode, CliError> {
     let engine = app.engine().await?;
-    let mut status = match whole_status(app, &engine).await {
+    let (status, reached) = status_or_reach(app, &engine).await;
+    let mut status = match status {
         Ok(status) => status,
-        Err((error, stores)) => {
+        Err(error) => {
+            let stores = match reached {
+                Some(stores) => stores,
+                None => reach(app, &engine).await,
+            };
             let alone = StoresAlone { stores };
             match args.format {
                 Format::Json => app.line(&serde_json::to_string_pretty(&alone)?)?,
@@ -70,9 +75,14 @@ pub(crate) async fn run(app: &App, args: StatusArgs) -> Result<ExitCode, CliErro
             return Err(error.into());
         }
     };
-    let kafka = match &app.settings.kafka {
-        Some(kafka) => ask_kafka(kafka, &mut status).await,
-        None => None,
+    // A Kafka that has not answered is not waited for again.
+    let silent = reached.into_iter().flatten().find(|one| one.store == "kafka" && !one.healthy);
+    let kafka = match (&app.settings.kafka, silent) {
+        (Some(kafka), None) => ask_kafka(kafka, &mut status).await,
+        (_, silent) => {
+            status.stores.extend(silent);
+            None
+        }
     };
     let whole = WholeStatus { status, kafka };
     match args.format {
@@ -82,39 +92,28 @@ pub(crate) async fn run(app: &App, args: StatusArgs) -> Result<ExitCode, CliErro
     Ok(if whole.status.is_healthy() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The status; if there is none, why, and which stores answer. Where it does not come soon, they are
-/// asked while it is waited for.
-async fn whole_status(
+/// The status, and which stores answer: they are asked while it is waited for, if it does not come
+/// soon.
+async fn status_or_reach(
     app: &App,
     engine: &Engine,
-) -> Result<Status, (PipelineError, Vec<StoreStatus>)> {
+) -> (Result<Status, PipelineError>, Option<Vec<StoreStatus>>) {
     let mut status = engine.status();
-    let (status, stores) = match tokio::time::timeout(SOON, &mut status).await {
+    match tokio::time::timeout(SOON, &mut status).await {
         Ok(status) => (status, None),
         Err(_) => {
-            let (status, stores) = tokio::join!(status, reached(app, engine));
+            let (status, stores) = tokio::join!(status, reach(app, engine));
             (status, Some(stores))
         }
-    };
-    match (status, stores) {
-        (Ok(status), _) => Ok(status),
-        (Err(error), Some(stores)) => Err((error, stores)),
-        (Err(error), None) => Err((error, reached(app, engine).await)),
     }
 }
 
 /// Which stores answer, and whether Kafka does.
-async fn reached(app: &App, engine: &Engine) -> Vec<StoreStatus> {
+async fn reach(app: &App, engine: &Engine) -> Vec<StoreStatus> {
     let kafka = async {
         let kafka = app.settings.kafka.as_ref()?;
-        let asked = tokio::time::timeout(STORE_PATIENCE, topic_lag(kafka, &[])).await;
-        Some(match asked {
-            Ok(asked) => kafka_status(kafka, asked.err().map(|error| error.to_string())),
-            Err(_) => {
-                let silent = format!("no answer within {} s", STORE_PATIENCE.as_secs());
-                kafka_status(kafka, Some(silent))
-            }
-        })
+        let asked = topic_lag(kafka, &[]);
+        Some(StoreStatus::asked("kafka", kafka.name(), STORE_PATIENCE, asked).await)
     };
     let (mut stores, kafka) = tokio::join!(engine.reach(STORE_PATIENCE), kafka);
     stores.extend(kafka);
@@ -130,14 +129,11 @@ async fn ask_kafka(kafka: &KafkaSettings, status: &mut Status) -> Option<KafkaSt
         .map(|partition| (partition.partition, partition.next_offset))
         .collect();
     let asked = topic_lag(kafka, &positions).await;
-    status.stores.push(kafka_status(kafka, asked.as_ref().err().map(ToString::to_string)));
+    let fault = asked.as_ref().err().map(ToString::to_string);
+    status.stores.push(StoreStatus::new("kafka", kafka.name(), fault));
     let partitions = asked.ok()?;
     let lag = partitions.iter().map(|partition| partition.lag).sum();
     Some(KafkaStatus { topic: kafka.topic.clone(), lag, partitions })
-}
-
-fn kafka_status(kafka: &KafkaSettings, detail: Option<String>) -> StoreStatus {
-    StoreStatus { store: "kafka", name: kafka.name(), healthy: detail.is_none(), detail }
 }
 
 fn print(app: &App, whole: &WholeStatus) -> Result<(), CliError> {

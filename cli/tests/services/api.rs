@@ -46,6 +46,7 @@ fn servers_share_their_answers_and_give_what_the_embedded_stores_give() {
     // Stores that are busy may take longer than it waits.
     wait_up_to(Duration::from_secs(60), "all stores to answer", || {
         let ready = get(&servers[0], "/readyz");
+        eprintln!("{}", ready.text());
         (ready.status == 200 && ready.json()["ready"] == true).then_some(())
     });
 

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use crate::dataset::Dataset;
+use crate::inspect::Sent;
 use crate::installation::Installation;
 use crate::sandbox::Running;
 use crate::services::use_services;
@@ -129,6 +130,37 @@ fn every_command_ends_when_a_server_is_gone() {
 #[test]
 fn every_command_ends_when_a_server_is_silent() {
     every_command_ends(Away::Silent);
+}
+
+/// Only what is to be forgotten needs it, after all else is done.
+#[test]
+fn without_the_hot_store_events_move_to_the_archive() {
+    let _services = use_services();
+    let dataset = Dataset::simulate(10, 4, 5);
+    let installation = Installation::new(1);
+    let sandbox = &installation.sandbox;
+    let events = sandbox.write("events.ndjson", dataset.bytes());
+    sandbox.ingest(&[&events]);
+    sandbox.etl();
+    let landed = dataset.truth.accounting.landed;
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let away = ("QUESTLAKE_STORES_HOT", format!("mongodb://me:secret@{address}/questlake"));
+    let forget = ["--archive-hot-retention", "1ms"];
+    let archive = ["archive", "--archive-after", "0s", "--archive-grace", "0s"];
+    let failed = sandbox.with_variables(&[away]).fail(&[&archive[..], &forget].concat());
+    assert!(failed.stderr.contains(&address.to_string()), "{failed:#?}");
+    assert!(!failed.text().contains("secret"), "{failed:#?}");
+    let status = sandbox.status();
+    assert_eq!(
+        (&status["landing"]["rows"], &status["archive"]["rows"]),
+        (&0.into(), &landed.into())
+    );
+    installation.assert_exactly_once(&dataset, Sent::Once, "archived without the hot store");
+    // The next run does what is left.
+    let report = sandbox.archive(&forget);
+    assert_eq!(report["pruned_documents"], landed, "{report}");
+    let counted = sandbox.query("SELECT count(*) AS events FROM events.envelope");
+    assert_eq!(counted[0]["events"], landed);
 }
 
 /// Answers are computed anew then.

@@ -1,6 +1,8 @@
 //! What goes wrong with the topic and the broker.
 
-use crate::dataset::Dataset;
+use crate::api_client::fetch;
+use crate::collector::{Server, agent, post};
+use crate::dataset::{Dataset, whole_event};
 use crate::inspect::{Sent, accounting, assert_exactly_once};
 use crate::kafka_topic::Topic;
 use crate::sandbox::{Sandbox, wait_for};
@@ -75,6 +77,82 @@ fn a_topic_that_nobody_has_read_begins_where_it_does() {
     topic.drop_records(0, 4);
     topic.take_in(&sandbox, &[]);
     assert_eq!(accounting(&sandbox).lines, 6);
+}
+
+#[test]
+fn records_that_the_broker_has_replaced_by_later_ones_are_not_missed() {
+    let _services = use_services();
+    let dataset = Dataset::simulate(30, 6, 13);
+    let mut whole = dataset.lines.iter().filter(|line| whole_event(line).is_some());
+    let mut next = || whole.next().unwrap().trim_ascii_end();
+    let (topic, sandbox) = (Topic::compacted(), Sandbox::new());
+    const KEYS: i64 = 40;
+    let keys = || (0..KEYS).map(|number| format!("key {number}"));
+    // Some of the records that will be removed are read before, the others never.
+    for (number, key) in (0..).zip(keys()) {
+        topic.send_for(&key, Some(next()));
+        if number == KEYS / 4 {
+            topic.take_in(&sandbox, &[]);
+        }
+    }
+    let read = accounting(&sandbox).lines;
+    assert_eq!(read, KEYS as u64 / 4 + 1);
+    keys().for_each(|key| topic.send_for(&key, Some(next())));
+    topic.send_for("deleted", None);
+    let mut fillers = 0;
+    let left = wait_for("the log cleaner", || {
+        // A file is closed when there is a later record, whose key has no other.
+        fillers += 1;
+        topic.send_for(&format!("filler {fillers}"), Some(next()));
+        let left = topic.offsets();
+        (left[0] == KEYS).then_some(left)
+    });
+    assert_eq!(left.len() as i64, KEYS + 1 + fillers);
+    // Nothing was deleted: they are missing in between.
+    assert_eq!(topic.watermarks(0), (0, 2 * KEYS + 1 + fillers));
+    topic.take_in(&sandbox, &[]);
+    let found = accounting(&sandbox);
+    assert_eq!(found.lines, read + left.len() as u64);
+    // The deletion of a key is no event.
+    assert_eq!((found.duplicates, found.quarantined), (0, 1));
+    assert_eq!(found.landed, found.lines - 1);
+    assert!(topic.status(&sandbox).json()["gaps"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_server_whose_topic_is_gone_is_not_ready() {
+    let _services = use_services();
+    let dataset = Dataset::simulate(5, 3, 2);
+    let (topic, sandbox) = (Topic::named(), Sandbox::new());
+    let flags = topic.flags();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let ready = |server: &Server| fetch(&agent(), &format!("{}/readyz", server.url), &[]);
+    let server = Server::start(&sandbox, &flags);
+    assert_eq!(ready(&server).ok()["ready"], true);
+    // As long as nothing of it was read, the next events make it anew.
+    topic.delete();
+    let still = wait_for("the topic to be gone", || topic.is_gone().then(|| ready(&server)));
+    assert_eq!(still.ok()["ready"], true);
+    let answer = post(&agent(), &server.url, &dataset.bytes(), None).unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(server.stop("TERM").success());
+
+    topic.take_in(&sandbox, &[]);
+    let server = Server::start(&sandbox, &flags);
+    assert_eq!(ready(&server).ok()["ready"], true);
+    topic.delete();
+    let reply = wait_for("the server to see that it is gone", || {
+        let reply = ready(&server);
+        (reply.status == 503).then_some(reply)
+    });
+    let body = reply.json();
+    let stores = body["stores"].as_array().unwrap();
+    let not_ready: Vec<_> = stores.iter().filter(|store| store["ready"] == false).collect();
+    assert_eq!(not_ready.len(), 1, "{body}");
+    assert_eq!(not_ready[0]["store"], "kafka", "{body}");
+    let detail = not_ready[0]["detail"].as_str().unwrap();
+    assert!(detail.contains(&format!("the topic {} is gone", topic.name)), "{detail}");
+    assert!(detail.contains("set kafka.topic"), "{detail}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use rdkafka::Message;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -65,7 +66,27 @@ impl Topic {
 
     /// Makes the topic.
     pub(crate) fn make(&self, partitions: i32) {
+        self.make_with(partitions, &[]);
+    }
+
+    /// A topic of one partition that keeps the latest record of each key alone. What is cleaned are
+    /// files that are full, or so old.
+    pub(crate) fn compacted() -> Self {
+        let topic = Self::named();
+        topic.make_with(
+            1,
+            &[
+                ("cleanup.policy", "compact"),
+                ("min.cleanable.dirty.ratio", "0"),
+                ("segment.ms", "100"),
+            ],
+        );
+        topic
+    }
+
+    fn make_with(&self, partitions: i32, settings: &[(&str, &str)]) {
         let new = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(1));
+        let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
         // A topic that is being deleted is in the way for a moment.
         wait_for("the topic to be created", || {
             let results = block_on(self.admin.create_topics([&new], &options())).unwrap();
@@ -96,6 +117,13 @@ impl Topic {
             .unwrap();
     }
 
+    /// Whether the brokers know nothing of it.
+    pub(crate) fn is_gone(&self) -> bool {
+        let client = self.producer.client();
+        let metadata = client.fetch_metadata(Some(&self.name), ANSWER_TIME).unwrap();
+        metadata.topics().iter().all(|topic| topic.error().is_some())
+    }
+
     /// Drops the records of a partition before an offset.
     pub(crate) fn drop_records(&self, partition: i32, before: i64) {
         let mut offsets = TopicPartitionList::new();
@@ -123,6 +151,33 @@ impl Topic {
             self.producer.send(message).map_err(|(error, _)| error).unwrap();
         }
         self.producer.flush(ANSWER_TIME).unwrap();
+    }
+
+    /// Sends a record of a key, or its deletion, to a topic of one partition and waits until it is
+    /// there.
+    pub(crate) fn send_for(&self, key: &str, record: Option<&[u8]>) {
+        let mut message = BaseRecord::<str, [u8]>::to(&self.name).partition(0).key(key);
+        message.payload = record;
+        self.producer.send(message).map_err(|(error, _)| error).unwrap();
+        self.producer.flush(ANSWER_TIME).unwrap();
+    }
+
+    /// The offsets of a topic of one partition at which there is a record.
+    pub(crate) fn offsets(&self) -> Vec<i64> {
+        let (low, high) = self.watermarks(0);
+        let consumer: BaseConsumer = config()
+            .set("group.id", &self.name)
+            .set("enable.auto.commit", "false")
+            .create()
+            .unwrap();
+        let mut from = TopicPartitionList::new();
+        from.add_partition_offset(&self.name, 0, Offset::Offset(low)).unwrap();
+        consumer.assign(&from).unwrap();
+        let mut offsets = Vec::new();
+        while offsets.last().is_none_or(|last| *last < high - 1) {
+            offsets.push(consumer.poll(ANSWER_TIME).unwrap().unwrap().offset());
+        }
+        offsets
     }
 
     /// Sends lines, each to the partition of its player, and waits until they are there.

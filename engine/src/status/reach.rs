@@ -1,6 +1,7 @@
 //! Which stores answer: all asked at once, each by itself, so that one that hangs says nothing about
 //! another.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
@@ -37,14 +38,24 @@ impl Engine {
         ];
         let asked = questions.map(|(those, question)| async move {
             let detail = within(patience, question).await;
-            those.into_iter().map(move |(store, name)| StoreStatus {
-                store,
-                name,
-                healthy: detail.is_none(),
-                detail: detail.clone(),
-            })
+            those
+                .into_iter()
+                .map(move |(store, name)| StoreStatus::new(store, name, detail.clone()))
         });
         Box::pin(async move { join_all(asked).await.into_iter().flatten().collect() })
+    }
+}
+
+impl StoreStatus {
+    /// The state of a store that is asked something, and waited for no longer than `patience`.
+    pub async fn asked<T, E: Display>(
+        store: &'static str,
+        name: String,
+        patience: Duration,
+        question: impl Future<Output = Result<T, E>>,
+    ) -> Self {
+        let answer = async { question.await.err().map(|error| error.to_string()) };
+        Self::new(store, name, within(patience, answer).await)
     }
 }
 
@@ -53,7 +64,10 @@ fn fault<T>(answer: StoreResult<T>) -> Option<String> {
 }
 
 /// What is wrong, if anything is, or that there was no answer in this time.
-async fn within(patience: Duration, question: Question<'_>) -> Option<String> {
+async fn within(
+    patience: Duration,
+    question: impl Future<Output = Option<String>>,
+) -> Option<String> {
     match tokio::time::timeout(patience, question).await {
         Ok(fault) => fault,
         Err(_) => Some(format!("no answer within {} s", patience.as_secs_f64())),
@@ -67,10 +81,14 @@ mod tests {
     #[tokio::test]
     async fn silence_is_no_answer() {
         let patience = Duration::from_millis(1);
-        let silent = within(patience, Box::pin(std::future::pending())).await;
-        assert_eq!(silent.as_deref(), Some("no answer within 0.001 s"));
-        let broken = || Box::pin(std::future::ready(Some("broken".to_owned())));
-        assert_eq!(within(patience, broken()).await.as_deref(), Some("broken"));
-        assert_eq!(within(patience, Box::pin(std::future::ready(None))).await, None);
+        let ask = |question: BoxFuture<'static, Result<(), &'static str>>| {
+            StoreStatus::asked("hot", "hot store".to_owned(), patience, question)
+        };
+        let silent = ask(Box::pin(std::future::pending())).await;
+        assert_eq!(silent.detail.as_deref(), Some("no answer within 0.001 s"));
+        let broken = ask(Box::pin(std::future::ready(Err("broken")))).await;
+        assert_eq!(broken.detail.as_deref(), Some("broken"));
+        let well = ask(Box::pin(std::future::ready(Ok(())))).await;
+        assert_eq!((silent.healthy, broken.healthy, well.healthy), (false, false, true));
     }
 }

@@ -8,6 +8,7 @@ mod first_load;
 mod proxy;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch,
@@ -18,7 +19,9 @@ use arrow::util::pretty::pretty_format_batches;
 use datafusion::catalog::MemTable;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::future::join_all;
 use questlake_engine::settings::ServerUrl;
+use questlake_engine::stores::error::StoreErrorKind;
 use questlake_engine::stores::keys::KeyStore;
 use questlake_engine::stores::keys::postgres::PostgresKeys;
 use questlake_engine::stores::ledger::postgres::PostgresLedger;
@@ -173,6 +176,32 @@ async fn connections_that_the_server_has_ended_are_made_again() {
             .unwrap();
         assert!(!ended.is_empty());
         assert_eq!(ledger.claim("t", 0).await.unwrap().epoch, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whether_the_server_answers_is_asked_over_a_connection_that_works() {
+    with_database(async |url| {
+        const PATIENCE: Duration = Duration::from_secs(30);
+        let mut proxy = Proxy::start(&url).await;
+        let ledger = PostgresLedger::new(open(&proxy.url()));
+        for sequence in join_all((0..3).map(|_| ledger.latest_sequence())).await {
+            sequence.unwrap();
+        }
+        // Connections that nobody uses are lost without a word: the first that is asked over is one
+        // of them.
+        let admin = database::connect(&url).await;
+        let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        assert!(admin.query_one(end, &[]).await.unwrap().get::<_, i64>(0) > 1);
+        ledger.ask(PATIENCE).await.unwrap();
+        proxy.end().await;
+        let begun = Instant::now();
+        let error = ledger.ask(PATIENCE).await.unwrap_err();
+        assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+        assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error}");
+        assert!(error.to_string().contains(&proxy.address()), "{error}");
     })
     .await;
 }

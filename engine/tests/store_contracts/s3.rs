@@ -155,6 +155,7 @@ async fn mistakes_are_told_from_segments_that_are_lost() {
             store.list().await.unwrap_err(),
             store.remove(name).await.unwrap_err(),
             store.remove_unfinished(Duration::ZERO).await.unwrap_err(),
+            store.ask().await.unwrap_err(),
         ];
         for error in errors {
             assert_eq!(error.kind, kind, "{error}");

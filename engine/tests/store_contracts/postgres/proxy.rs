@@ -1,10 +1,11 @@
-//! A network between the stores and the server that loses what it is told to lose.
+//! A network between the stores and the server that loses what it is told to lose, and may end.
 
 use std::sync::{Arc, Mutex};
 
 use questlake_engine::settings::ServerUrl;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 /// What is lost, once; the connection ends with it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,8 @@ enum Loss {
 pub(crate) struct Proxy {
     url: url::Url,
     loss: Arc<Mutex<Option<Loss>>>,
+    /// Whoever takes connections, and with it those that there are.
+    accepting: JoinSet<()>,
 }
 
 impl Proxy {
@@ -30,17 +33,29 @@ impl Proxy {
         url.set_query(Some("sslmode=disable"));
         let loss = Arc::new(Mutex::new(None));
         let armed = Arc::clone(&loss);
-        tokio::spawn(async move {
+        let mut accepting = JoinSet::new();
+        accepting.spawn(async move {
+            let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&target).await.unwrap();
-                tokio::spawn(pass(client, server, Arc::clone(&armed)));
+                connections.spawn(pass(client, server, Arc::clone(&armed)));
             }
         });
-        Self { url, loss }
+        Self { url, loss, accepting }
+    }
+
+    /// Ends all connections, and takes no others.
+    pub(crate) async fn end(&mut self) {
+        self.accepting.shutdown().await;
     }
 
     pub(crate) fn url(&self) -> ServerUrl {
         ServerUrl::new(self.url.to_string())
+    }
+
+    /// Where it listens, as messages name it.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.url.port().unwrap())
     }
 
     /// The next request with this text does not arrive.

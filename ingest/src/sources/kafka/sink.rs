@@ -24,7 +24,7 @@ use tracing::warn;
 
 use super::client::{MOST_SOCKET_TIME, common_config, kafka_error, millis};
 use super::delivery::{Deliveries, Delivery};
-use super::topic::{Shape, ensure_topic};
+use super::topic::{Shape, ensure_topic, gone};
 use crate::batch::aborted;
 use crate::error::IngestError;
 use crate::sources::queue::{Submission, SubmitError};
@@ -116,7 +116,7 @@ impl KafkaSink {
     /// created: a topic that is missing and may be made comes with the first record.
     ///
     /// # Errors
-    /// If the brokers do not answer, or a partition of the topic has no leader.
+    /// If the brokers do not answer, a partition of the topic has no leader, or the topic is gone.
     pub fn ask(&self, patience: Duration) -> BoxFuture<'_, Result<(), IngestError>> {
         Box::pin(async move {
             let shared = Arc::clone(&self.shared);
@@ -220,10 +220,12 @@ impl Shared {
             .map_err(|error| failed(&error))?;
         let shape = Shape::of(&metadata, topic)
             .map_err(|code| failed(&KafkaError::MetadataFetch(RDKafkaErrorCode::from(code))))?;
-        if shape.is_complete() || (shape.partitions == 0 && self.may_create) {
-            return Ok(());
+        match shape.partitions {
+            _ if shape.is_complete() => Ok(()),
+            0 if self.may_create => Ok(()),
+            0 => Err(gone(name, "send records", topic)),
+            _ => Err(shape.incomplete(&name, topic)),
         }
-        Err(shape.incomplete(&name, topic))
     }
 
     fn producer(&self) -> Arc<ThreadedProducer<Deliveries>> {

@@ -141,6 +141,14 @@ impl Shape {
     }
 }
 
+/// What is said of a topic that is missing although records of it were read: it is not made anew.
+pub(super) fn gone(name: String, operation: &str, topic: &str) -> StoreError {
+    let text = format!("the topic {topic} is gone");
+    StoreError::new(name, operation, StoreErrorKind::Incompatible, text).with_advice(
+        "records of it were read before; restore it, or set kafka.topic to the name of a new one",
+    )
+}
+
 /// Makes sure that the topic is there, and creates it if it may: a topic of which records were read
 /// is not made anew. Returns the number of its partitions.
 pub(super) async fn ensure_topic(
@@ -155,14 +163,7 @@ pub(super) async fn ensure_topic(
     }
     if shape.partitions == 0 {
         if !may_create {
-            let text = format!("the topic {} is gone", settings.topic);
-            let kind = StoreErrorKind::Incompatible;
-            return Err(StoreError::new(settings.name(), "read records", kind, text)
-                .with_advice(
-                    "records of it were read before; restore it, or set kafka.topic to the name \
-                     of a new one",
-                )
-                .into());
+            return Err(gone(settings.name(), "read records", &settings.topic).into());
         }
         create(settings, shape.brokers, left(deadline)).await?;
     }
@@ -262,5 +263,7 @@ mod tests {
         assert!(shape(6, 6).is_complete());
         assert!(!shape(6, 5).is_complete());
         assert!(!shape(0, 0).is_complete());
+        let told = shape(6, 5).incomplete("Kafka (a:9092)", "events").to_string();
+        assert!(told.contains("5 of its 6 partitions have a leader"), "{told}");
     }
 }
