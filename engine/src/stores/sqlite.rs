@@ -1,7 +1,7 @@
 //! What the SQLite stores share: opening a database, running blocking work, classifying errors.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -12,7 +12,11 @@ use super::error::{StoreError, StoreErrorKind, StoreResult};
 /// Longest wait for another process that writes to the same database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// One SQLite database: a connection for writing, and new ones for each long read.
+/// Readers' connections that are kept for the next reader. Whoever opens a database parses its whole
+/// schema, which takes longer than most reads.
+const MOST_IDLE: usize = 8;
+
+/// One SQLite database: a connection for writing, and one for each reader.
 #[derive(Clone)]
 pub struct SqliteDatabase {
     store: Arc<str>,
@@ -21,6 +25,7 @@ pub struct SqliteDatabase {
     /// Held while this process writes. SQLite itself lets writers sleep and try again, which takes
     /// longer than to wait for one's turn.
     turn: Arc<Mutex<()>>,
+    idle: Arc<Mutex<Vec<Connection>>>,
 }
 
 impl SqliteDatabase {
@@ -46,6 +51,7 @@ impl SqliteDatabase {
             path: path.into(),
             writer: Arc::new(Mutex::new(writer)),
             turn: Arc::default(),
+            idle: Arc::default(),
         })
     }
 
@@ -59,9 +65,19 @@ impl SqliteDatabase {
         self.path.to_path_buf()
     }
 
-    /// A connection of its own, for a long read or for temporary tables.
+    /// A connection of its own, for temporary tables.
     pub fn connect(&self) -> StoreResult<Connection> {
         connect(&self.store, &self.path)
+    }
+
+    /// A connection that nobody else reads over meanwhile.
+    pub fn reader(&self) -> StoreResult<Reader> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.connect()?,
+        };
+        Ok(Reader { connection, idle: Arc::clone(&self.idle) })
     }
 
     /// Waits until no other connection of this process writes. A transaction that writes over a
@@ -86,7 +102,7 @@ impl SqliteDatabase {
         .await
     }
 
-    /// Runs `work` with a connection of its own on a thread where blocking is allowed: readers wait
+    /// Runs `work` with a reader's connection on a thread where blocking is allowed: readers wait
     /// neither for the writer nor for each other.
     pub async fn read<T: Send + 'static>(
         &self,
@@ -95,8 +111,8 @@ impl SqliteDatabase {
     ) -> StoreResult<T> {
         let database = self.clone();
         run_blocking(&self.store, operation, move || {
-            let connection = database.connect()?;
-            work(&connection).map_err(|error| database.error(operation, error))
+            let reader = database.reader()?;
+            reader.look(work).map_err(|error| database.error(operation, error))
         })
         .await
     }
@@ -104,6 +120,31 @@ impl SqliteDatabase {
     /// An error of this database.
     pub fn error(&self, operation: &str, error: rusqlite::Error) -> StoreError {
         sqlite_error(&self.store, operation, error)
+    }
+}
+
+/// A connection that is lent to one reader, and kept for the next one if the read succeeds.
+pub struct Reader {
+    connection: Connection,
+    idle: Arc<Mutex<Vec<Connection>>>,
+}
+
+impl Reader {
+    /// Reads.
+    pub fn look<T, E>(self, work: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E> {
+        let found = work(&self.connection)?;
+        self.keep();
+        Ok(found)
+    }
+
+    fn keep(self) {
+        // Neither a snapshot nor pages are kept, which may be many.
+        let is_free = self.connection.is_autocommit()
+            && self.connection.execute_batch("PRAGMA shrink_memory").is_ok();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_free && idle.len() < MOST_IDLE {
+            idle.push(self.connection);
+        }
     }
 }
 
@@ -226,6 +267,30 @@ mod tests {
         let refused = SqliteDatabase::open("warehouse", path, version).err().unwrap();
         assert_eq!(refused.kind, StoreErrorKind::Incompatible);
         refused.to_string()
+    }
+
+    #[test]
+    fn a_connection_serves_one_reader_after_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = SqliteDatabase::open("w", &folder.path().join("a.db"), 1).unwrap();
+        let idle = || database.idle.lock().unwrap().len();
+        let count = |reader: Reader| {
+            reader.look(|it| it.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)))
+        };
+        // What fails leaves nothing to the next one.
+        assert!(count(database.reader().unwrap()).is_err());
+        assert_eq!(idle(), 0);
+        let write = |sql| database.writer.lock().unwrap().execute_batch(sql).unwrap();
+        write("CREATE TABLE t (a); INSERT INTO t VALUES (1)");
+        let readers = [(); MOST_IDLE + 1].map(|()| database.reader().unwrap());
+        assert!(readers.into_iter().all(|reader| count(reader) == Ok(1)));
+        assert_eq!(idle(), MOST_IDLE);
+        // It sees what others have written, and changed of the tables, since it was used.
+        write("ALTER TABLE t RENAME TO u; CREATE TABLE t (a, b)");
+        assert_eq!(count(database.reader().unwrap()), Ok(0));
+        let open = |it: &Connection| it.execute_batch("BEGIN; SELECT count(*) FROM t");
+        database.reader().unwrap().look(open).unwrap();
+        assert_eq!(idle(), MOST_IDLE - 1);
     }
 
     #[test]

@@ -230,8 +230,10 @@ fn read_rows(
     scan: &SqliteScan,
     consume: impl FnMut(RecordBatch) -> bool,
 ) -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let connection = scan.database.connect()?;
-    read_query(&connection, &scan.sql, &scan.parameters, &scan.schema, consume)
+    let reader = scan.database.reader()?;
+    reader.look(|connection| {
+        read_query(connection, &scan.sql, &scan.parameters, &scan.schema, consume)
+    })
 }
 
 /// Runs a query whose columns are those of `schema` and hands over its batches, until `consume`
