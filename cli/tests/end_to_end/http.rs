@@ -295,6 +295,46 @@ fn two_servers_on_the_same_data_have_queues_of_their_own() {
     assert_eq!(landed, ["own-0", "own-1", "shared"]);
 }
 
+/// Machines have a data folder each, and may lose it.
+#[test]
+fn servers_with_the_same_stores_and_folders_of_their_own_give_no_key_twice() {
+    let stores = Sandbox::new();
+    let shared = |name: &str| stores.path(name).display().to_string();
+    let variables = [
+        ("QUESTLAKE_STORES_WAREHOUSE", format!("sqlite://{}", shared("warehouse.db"))),
+        ("QUESTLAKE_STORES_HOT", format!("sqlite://{}", shared("hot.db"))),
+        ("QUESTLAKE_STORES_LANDING", format!("file://{}", shared("landing"))),
+    ];
+    let machine = || Sandbox::new().with_variables(&variables);
+    let machines = [machine(), machine()];
+    let agent = agent();
+    let mut sent = Vec::new();
+    let mut send = |server: &Server| {
+        let id = format!("event-{:02}", sent.len());
+        let answer = post(&agent, &server.url, event(&id).to_string().as_bytes(), None).unwrap();
+        assert_eq!(counts(&answer), [1, 1, 0, 0], "{id}");
+        sent.push(id);
+    };
+    for _ in 0..2 {
+        let servers = machines.each_ref().map(|machine| Server::start(machine, &[]));
+        for _ in 0..3 {
+            servers.iter().for_each(&mut send);
+        }
+        for server in servers {
+            assert!(server.stop("TERM").success());
+        }
+    }
+    // The third comes instead of one whose folder is lost.
+    let third = machine();
+    send(&Server::start(&third, &[]));
+    let rows = third.query("SELECT event_id FROM events.envelope ORDER BY event_id");
+    let landed: Vec<&str> = rows.iter().map(|row| row["event_id"].as_str().unwrap()).collect();
+    assert_eq!(landed, sent);
+    let rows = third
+        .query("SELECT DISTINCT source_partition FROM events.envelope WHERE source_topic = 'http'");
+    assert_eq!(rows.len(), 3, "{rows:?}");
+}
+
 /// A connection to the server on which this was written.
 fn written(server: &Server, request: &str) -> TcpStream {
     let address = server.url.strip_prefix("http://").unwrap();

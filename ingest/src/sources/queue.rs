@@ -19,7 +19,7 @@ use questlake_engine::stores::ledger::{Claim, Counts};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tracing::{error, info};
 
-use self::slots::{MAX_SLOTS, lock_slot, slot_folder, take_slot};
+use self::slots::{MAX_SLOTS, claim_partition, lock_slot, slot_folder, take_slot};
 use super::spool::{Spool, SpooledRecords};
 use crate::batch::{Batch, BatchOutcome, Ingester, PartitionAdvance, ReplayOrigin};
 use crate::decode::{RawRecords, RecordSpan, RejectReason};
@@ -203,7 +203,8 @@ impl Worker {
         bounds: QueueBounds,
     ) -> Result<Self, IngestError> {
         let spool = Spool::open(&slot_folder(folder, slot))?;
-        let claim = ingester.stores().ledger.claim(topic, slot).await?;
+        let ledger = Arc::clone(&ingester.stores().ledger);
+        let claim = claim_partition(&*ledger, topic, folder, slot).await?;
         let next_number = claim.next_offset;
         Ok(Self { ingester, spool, claim, bounds, next_number, _slot: lock })
     }
@@ -215,7 +216,8 @@ impl Worker {
         self.next_number = self.claim.next_offset;
         for first in self.spool.list()? {
             if first < self.claim.next_offset {
-                // Committed, but the process ended before the file was removed.
+                // Committed, but the process ended before the file was removed: nobody else moves
+                // the partition of this folder.
                 self.spool.remove(first)?;
                 continue;
             }

@@ -1,8 +1,15 @@
 //! Slots of a queue's folder: each process that has the queue open holds one, with records and
 //! physical keys of its own.
+//!
+//! A slot's records are in a partition of the queue's topic that no other slot has, in whatever folder:
+//! ledger and hot store may be shared with queues of other machines, and with such whose folder is lost.
+//! Under a key that two slots give to different records, one would be taken for the other.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+
+use questlake_engine::stores::ledger::{Claim, Ledger};
 
 use crate::error::IngestError;
 
@@ -11,7 +18,7 @@ pub(super) const MAX_SLOTS: i32 = 64;
 
 /// Takes the first slot that no living process holds.
 pub(super) fn take_slot(folder: &Path) -> Result<(i32, File), IngestError> {
-    std::fs::create_dir_all(folder).map_err(|source| lock_error(folder, source))?;
+    fs::create_dir_all(folder).map_err(|source| lock_error(folder, source))?;
     for slot in 0..MAX_SLOTS {
         if let Some(lock) = lock_slot(folder, slot)? {
             return Ok((slot, lock));
@@ -37,6 +44,68 @@ pub(super) fn slot_folder(folder: &Path, slot: i32) -> PathBuf {
     folder.join(format!("slot-{slot}"))
 }
 
+/// Claims the partition of a slot whose lock the caller holds. One that has none gets the first that
+/// nobody has ever claimed.
+pub(super) async fn claim_partition(
+    ledger: &dyn Ledger,
+    topic: &str,
+    folder: &Path,
+    slot: i32,
+) -> Result<Claim, IngestError> {
+    let path = folder.join(format!("slot-{slot}.partition"));
+    if let Some(partition) = read_partition(&path)? {
+        return Ok(ledger.claim(topic, partition).await?);
+    }
+    let known = ledger.partitions().await?;
+    let is_known = |partition: &i32| {
+        known.iter().any(|one| (&*one.claim.topic, one.claim.partition) == (topic, *partition))
+    };
+    for partition in (0..i32::MAX).filter(|partition| !is_known(partition)) {
+        let claim = ledger.claim(topic, partition).await?;
+        if claim.epoch == FIRST_EPOCH {
+            write_partition(&path, partition)
+                .map_err(|source| file_error("write", &path, source))?;
+            return Ok(claim);
+        }
+        // Another process was faster.
+    }
+    Err(lock_error(folder, std::io::Error::other("the topic has no partition left")))
+}
+
+/// The epoch of whoever claims a partition first.
+const FIRST_EPOCH: i64 = 1;
+
+fn read_partition(path: &Path) -> Result<Option<i32>, IngestError> {
+    match fs::read_to_string(path) {
+        Ok(text) => match text.trim().parse() {
+            Ok(partition) => Ok(Some(partition)),
+            Err(_) => Err(IngestError::DamagedQueue {
+                path: path.to_path_buf(),
+                reason: format!("it holds {:?} and no number of a partition", text.trim()),
+            }),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(file_error("read", path, source)),
+    }
+}
+
+/// Appears whole or not at all.
+fn write_partition(path: &Path, partition: i32) -> std::io::Result<()> {
+    let temporary = path.with_extension("partition.tmp");
+    let mut file = File::create(&temporary)?;
+    file.write_all(format!("{partition}\n").as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn file_error(operation: &'static str, path: &Path, source: std::io::Error) -> IngestError {
+    IngestError::File { operation, path: path.to_path_buf(), source }
+}
+
 fn lock_error(folder: &Path, source: std::io::Error) -> IngestError {
-    IngestError::File { operation: "lock the queue in", path: folder.to_path_buf(), source }
+    file_error("lock the queue in", folder, source)
 }
