@@ -10,6 +10,8 @@
 //!   before this one in line.
 //! - It is a larger offset of the same partition, behind this batch: an ended process got further
 //!   than the ledger. Take the document over; the other record will find it and be the duplicate.
+//! - It lies in a gap that somebody has accepted ([`GapEntry`]): its record was never committed and
+//!   will never be read again. Take the document over.
 //! - It belongs to another partition and is committed there: a duplicate.
 //! - It belongs to another partition and is not committed: in doubt, for that record may never be
 //!   read again. Fence the other partition by claiming it. If the record is committed now, this one
@@ -38,6 +40,7 @@ use questlake_engine::stores::hot::{
     HotBatch, HotConflict, HotRefusal, HotRow, Owner, PhysicalKey, TakeOver,
 };
 use questlake_engine::stores::ledger::Claim;
+use questlake_engine::stores::ledger::gap::GapEntry;
 
 use super::Ingester;
 use super::prepare::Prepared;
@@ -136,7 +139,7 @@ impl Ingester {
                 in_doubt.push(conflict);
             }
         }
-        self.settle(batch, &in_doubt, &mut judgement).await?;
+        self.settle(batch, &in_doubt, &mut known, &mut judgement).await?;
         Ok(judgement)
     }
 
@@ -156,6 +159,9 @@ impl Ingester {
         if stored.topic == batch.topic {
             let mut claims = prepared.batch.advances.iter().map(|advance| &advance.claim);
             if let Some(claim) = claims.find(|claim| claim.partition == stored.partition) {
+                if stored.offset < claim.next_offset && self.is_given_up(stored, known).await? {
+                    return Ok(Verdict::Ours);
+                }
                 return self.judge_claimed(batch, conflict, claim, known);
             }
         }
@@ -169,7 +175,27 @@ impl Ingester {
                 position
             }
         };
-        Ok(if stored.offset < committed { Verdict::Duplicate } else { Verdict::InDoubt })
+        Ok(if stored.offset >= committed {
+            Verdict::InDoubt
+        } else if self.is_given_up(stored, known).await? {
+            Verdict::Ours
+        } else {
+            Verdict::Duplicate
+        })
+    }
+
+    /// Whether the record of this key, which the position has passed, was never committed.
+    async fn is_given_up(&self, key: &PhysicalKey, known: &mut Known) -> Result<bool, IngestError> {
+        let gaps = match &mut known.gaps {
+            Some(gaps) => gaps,
+            None => known.gaps.insert(self.stores.ledger.gaps().await?),
+        };
+        Ok(gaps.iter().filter(|entry| entry.accepted_at.is_some()).any(|entry| {
+            let gap = &entry.gap;
+            gap.topic == *key.topic
+                && gap.partition == key.partition
+                && (gap.from_offset..gap.to_offset).contains(&key.offset)
+        }))
     }
 
     /// Judges a conflict with a record of a partition that this batch moves, and that is therefore
@@ -213,8 +239,11 @@ impl Ingester {
         &self,
         batch: &HotBatch,
         in_doubt: &[&HotConflict],
+        known: &mut Known,
         judgement: &mut Judgement,
     ) -> Result<(), IngestError> {
+        // It may have been given up since.
+        known.gaps = None;
         let mut fences: HashMap<(&str, i32), Claim> = HashMap::new();
         for conflict in in_doubt {
             let PhysicalKey { topic, partition, offset } = &conflict.stored.key;
@@ -224,7 +253,8 @@ impl Ingester {
                     fence.insert(self.stores.ledger.claim(topic, *partition).await?)
                 }
             };
-            if *offset < fence.next_offset {
+            let is_passed = *offset < fence.next_offset;
+            if is_passed && !self.is_given_up(&conflict.stored.key, known).await? {
                 judgement.duplicates.push(batch.rows[conflict.row]);
             } else {
                 judgement.take_over.push(take_over(batch, conflict));
@@ -254,6 +284,8 @@ struct Judgement {
 struct Known {
     /// Committed positions by topic and partition.
     positions: HashMap<(Arc<str>, i32), i64>,
+    /// All gaps.
+    gaps: Option<Vec<GapEntry>>,
     /// Partition and offset of each row of the batch, once they are needed.
     rows: Option<HashSet<(i32, i64)>>,
 }

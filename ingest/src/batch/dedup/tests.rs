@@ -14,7 +14,8 @@ use questlake_engine::stores::error::StoreResult;
 use questlake_engine::stores::hot::{
     HotEvent, HotFilter, HotInserted, HotPage, HotRefusal, HotStore,
 };
-use questlake_engine::stores::ledger::Counts;
+use questlake_engine::stores::ledger::gap::{Gap, GapReason};
+use questlake_engine::stores::ledger::{BatchCommit, Counts, PositionAdvance};
 
 use super::*;
 use crate::batch::{Batch, PartitionAdvance};
@@ -206,6 +207,50 @@ async fn a_document_of_a_dead_reader_changes_hands_and_the_dead_one_cannot_commi
     assert!(left.publish(dead).await.unwrap_err().is_fenced());
     assert_eq!(read_whole(&left, "left").await.duplicates, 1);
     assert_eq!(landed(&left).await, 1);
+}
+
+/// Its topic has dropped the record before anybody could read it again.
+#[tokio::test]
+async fn a_document_whose_record_was_given_up_changes_hands() {
+    for (accepted, again) in [(true, "other"), (true, "topic"), (false, "other")] {
+        let folder = tempfile::tempdir().unwrap();
+        let (dead, reader) = (ingester(folder.path()), ingester(folder.path()));
+        begin(&dead, "topic").await;
+        let ledger = Arc::clone(&reader.stores().ledger);
+        let claim = ledger.claim("topic", 0).await.unwrap();
+        let gap = Gap {
+            topic: "topic".to_owned(),
+            partition: 0,
+            from_offset: 0,
+            to_offset: 5,
+            reason: GapReason::Truncated,
+            detail: String::new(),
+        };
+        if accepted {
+            ledger.accept_gap(&claim, gap).await.unwrap();
+        } else {
+            let advance = PositionAdvance {
+                claim,
+                next_offset: 5,
+                counts: Counts { consumed: 5, landed: 5, ..Counts::default() },
+                content: None,
+            };
+            let batch = BatchCommit { advances: vec![advance], ..BatchCommit::default() };
+            ledger.commit(batch).await.unwrap();
+        }
+        let counts = if again == "topic" {
+            let mut batch = batch(&reader, again).await;
+            batch.records.records[0].offset = 5;
+            batch.advances[0].next_offset = 6;
+            reader.ingest(batch).await.unwrap().counts
+        } else {
+            read_whole(&reader, again).await
+        };
+        let expected = u64::from(accepted);
+        assert_eq!((counts.landed, counts.duplicates), (expected, 1 - expected), "{again}");
+        // From now on it is a duplicate like any other.
+        assert_eq!(read_whole(&dead, "third").await.duplicates, 1);
+    }
 }
 
 /// The dead reader comes back right before the document is taken, and commits after the other one
