@@ -8,6 +8,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::IndexOptions;
 use mongodb::{Client, Database, IndexModel};
 use questlake_engine::settings::ServerUrl;
+use questlake_engine::stores::error::StoreErrorKind;
 use questlake_engine::stores::hot::mongo::{Dialect, MongoHotStore};
 use questlake_engine::stores::hot::{HotFilter, HotStore};
 use uuid::Uuid;
@@ -66,6 +67,27 @@ const SERVERS: [Case; 2] =
 /// The same, and one of them as if it were MongoDB.
 const CASES: [Case; 3] =
     [SERVERS[0], SERVERS[1], ("QUESTLAKE_TEST_MONGODB_URL", Some(Dialect::MongoDb))];
+
+/// The driver would look for the server for half a minute, and not say which file it was.
+#[tokio::test]
+async fn files_of_the_url_are_looked_at_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let [missing, empty] = ["missing.pem", "empty.pem"].map(|name| folder.path().join(name));
+    std::fs::write(&empty, "").unwrap();
+    for (option, file, what) in [
+        ("tlsCAFile", &missing, "No such file"),
+        ("tlsCAFile", &empty, "no certificate"),
+        ("tlsCertificateKeyFile", &missing, "No such file"),
+        ("tlsCertificateKeyFile", &empty, "no certificate"),
+    ] {
+        let shown = file.display().to_string();
+        let url = format!("mongodb://127.0.0.1:1/questlake?tls=true&{option}={shown}");
+        let error = MongoHotStore::new(&ServerUrl::new(url)).unwrap().count().await.unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Incompatible, "{error}");
+        let text = error.to_string();
+        assert!([option, &shown, what].iter().all(|part| text.contains(part)), "{text}");
+    }
+}
 
 #[tokio::test]
 async fn hot_store() {

@@ -1,5 +1,6 @@
 //! Forgets documents that were inserted long ago, a bounded number with each message, so that inserts
-//! come in between.
+//! come in between. A document that is forgotten may be inserted anew at once: what a message removes
+//! is looked up by its time too.
 
 use mongodb::Collection;
 use mongodb::bson::raw::RawArrayBuf;
@@ -7,7 +8,7 @@ use mongodb::bson::{DateTime, RawDocumentBuf, doc, rawdoc};
 use mongodb::options::Hint;
 
 use super::document::ReadResult;
-use super::server::{Dialect, EVENTS, Server, insert_index};
+use super::server::{Dialect, EVENTS, Server, from_primary, insert_index};
 use super::transitions::OWNERS;
 use crate::stores::error::StoreResult;
 
@@ -36,7 +37,8 @@ pub(super) async fn prune(server: &Server, before: i64) -> StoreResult<u64> {
 }
 
 async fn prune_collection(server: &Server, name: &str, before: DateTime) -> StoreResult<u64> {
-    let collection: Collection<RawDocumentBuf> = server.database.collection(name);
+    let collection: Collection<RawDocumentBuf> =
+        server.database.collection_with_options(name, from_primary());
     let mut removed = 0;
     loop {
         let read = || async { find(server.dialect, &collection, before).await };
@@ -48,7 +50,7 @@ async fn prune_collection(server: &Server, name: &str, before: DateTime) -> Stor
             "delete": name,
             "ordered": false,
             "writeConcern": Server::durably(),
-            "deletes": deletes(&ids),
+            "deletes": deletes(&ids, before),
         };
         server.write(FORGET, &command, |_| false).await?;
         // Not what the answer counts: a message whose answer was lost is sent again, and then there
@@ -79,9 +81,29 @@ async fn find(
 }
 
 /// One deletion of all of them: FerretDB 1 goes through the whole collection for each.
-fn deletes(ids: &[String]) -> RawArrayBuf {
+fn deletes(ids: &[String], before: DateTime) -> RawArrayBuf {
     let ids: RawArrayBuf = ids.iter().map(String::as_str).collect();
+    let old = rawdoc! { "_id": { "$in": ids }, "inserted_at": { "$lt": before } };
     let mut deletes = RawArrayBuf::new();
-    deletes.push(rawdoc! { "q": { "_id": { "$in": ids } }, "limit": 0 });
+    deletes.push(rawdoc! { "q": old, "limit": 0 });
     deletes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Between the look and the deletion an event may have been forgotten by somebody else and come
+    /// again.
+    #[test]
+    fn only_what_is_old_is_deleted() {
+        let before = DateTime::from_millis(7);
+        let deletes = deletes(&["a".to_owned(), "b".to_owned()], before);
+        let delete = deletes.get_document(0).unwrap();
+        let wanted = delete.get_document("q").unwrap();
+        let ids = wanted.get_document("_id").unwrap().get_array("$in").unwrap();
+        assert_eq!(ids.into_iter().count(), 2);
+        let time = wanted.get_document("inserted_at").unwrap().get_datetime("$lt").unwrap();
+        assert_eq!(time, before);
+    }
 }

@@ -130,6 +130,9 @@ impl Server {
         let parsed = bounded(&name, operation, CALL_TIMEOUT, || ClientOptions::parse(url.reveal()));
         let mut options = parsed.await?;
         complete(&mut options);
+        check_files(&options).map_err(|what| {
+            StoreError::new(&*name, operation, StoreErrorKind::Incompatible, what)
+        })?;
         let database =
             options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
         let client =
@@ -286,7 +289,26 @@ fn complete(options: &mut ClientOptions) {
     }
 }
 
-fn from_primary() -> CollectionOptions {
+/// Whether the files that the URL names are there: the driver would not say which one is not, and
+/// trust nobody where a file of certificates has none.
+fn check_files(options: &ClientOptions) -> Result<(), String> {
+    let Some(Tls::Enabled(tls)) = &options.tls else { return Ok(()) };
+    for (option, file, begin) in [
+        ("tlsCAFile", &tls.ca_file_path, "-----BEGIN CERTIFICATE-----"),
+        ("tlsCertificateKeyFile", &tls.cert_key_file_path, "-----BEGIN "),
+    ] {
+        let Some(file) = file else { continue };
+        let shown = file.display();
+        let content = std::fs::read(file)
+            .map_err(|error| format!("the file of {option}, {shown}, cannot be read: {error}"))?;
+        if !content.windows(begin.len()).any(|part| part == begin.as_bytes()) {
+            return Err(format!("the file of {option}, {shown}, holds no certificate in PEM"));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn from_primary() -> CollectionOptions {
     CollectionOptions::builder()
         .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
         .read_concern(ReadConcern::local())
