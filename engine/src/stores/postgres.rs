@@ -40,8 +40,8 @@ use super::error::{StoreError, StoreErrorKind, StoreResult};
 use super::retry::{RetryPolicy, retry};
 use crate::settings::ServerUrl;
 pub(crate) use failure::Failure;
-pub(crate) use session::Session;
 use session::Shared;
+pub(crate) use session::{LOCK_TIMEOUT, Session};
 pub(crate) use target::check as check_url;
 
 /// Schema of the ledger and of the pipeline's own tables.

@@ -24,6 +24,9 @@ const IDLE_TIME: Duration = Duration::from_secs(300);
 /// Longest time for making a connection, over all hosts of the URL.
 const SESSION_LIMIT: Duration = Duration::from_secs(20);
 
+/// Longest wait for a lock, unless a statement says otherwise.
+pub(crate) const LOCK_TIMEOUT: &str = "20s";
+
 /// What every connection is told first. A connection may be the commit point, so that a commit that
 /// was answered must last even where the server does not ask for it; a server that asks for more
 /// is left to it. Time-outs of the server are ours to set; one that is short would end a long load. A
@@ -34,7 +37,6 @@ const SETUP: &str = "
     SET standard_conforming_strings TO on;
     SET default_transaction_isolation TO 'read committed';
     SET statement_timeout TO 0;
-    SET lock_timeout TO '20s';
     SET idle_in_transaction_session_timeout TO '30s';
     SET idle_session_timeout TO 0;
     SET tcp_keepalives_idle TO 30;
@@ -176,7 +178,8 @@ async fn connect(config: Config, tls: MakeRustlsConnect) -> Result<(Client, Driv
             }
         });
         let driver = Driver(task.abort_handle());
-        client.batch_execute(SETUP).await?;
+        let setup = format!("{SETUP} SET lock_timeout TO '{LOCK_TIMEOUT}'");
+        client.batch_execute(&setup).await?;
         if let Err(error) = client.batch_execute(NOTICE_OUR_END).await
             && error.as_db_error().is_none()
         {

@@ -36,6 +36,12 @@ pub(crate) fn check(url: &str) -> Result<(), String> {
 
 pub(super) fn parse(url: &str) -> Result<Target, String> {
     let (location, options) = split_options(url);
+    // The driver would look for a host in what is behind the first one.
+    let authority = location.split_once("://").map_or(location, |(_, rest)| rest);
+    let authority = authority.split('/').next().unwrap_or(authority);
+    if authority.matches('@').count() > 1 {
+        return Err("its login holds a `@`: write it `%40`".to_owned());
+    }
     let mut mode = "prefer".to_owned();
     let mut root_certificate = None;
     let mut others = Vec::new();
@@ -146,6 +152,7 @@ mod tests {
             ("postgres://u:secret@h/d?colour=red", "colour"),
             ("postgres://u:secret@h:port/d", "port"),
             ("postgres:///d", "host"),
+            ("postgres://u:secret@secret@h/d", "%40"),
         ] {
             let mistake = parse(url).unwrap_err();
             assert!(mistake.contains(part) && !mistake.contains("secret"), "{mistake}");

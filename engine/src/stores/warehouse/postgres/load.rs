@@ -27,7 +27,7 @@ use super::tables::{existing_columns, has_same_columns};
 use crate::failpoint;
 use crate::stores::error::StoreResult;
 use crate::stores::postgres::values::{Parameters, time};
-use crate::stores::postgres::{Failure, PostgresDatabase, Session};
+use crate::stores::postgres::{Failure, LOCK_TIMEOUT, PostgresDatabase, Session};
 use crate::stores::warehouse::key::{
     DUPLICATE_ADVICE, NULL_ADVICE, describe_key, duplicate_key, null_in_key, row_with_null_key,
 };
@@ -336,8 +336,12 @@ async fn lock_model(client: &Session, model: &str) -> Result<(), Failure> {
 /// Marks are numbered as they come, and a run that has mended some forgets all up to the last that
 /// it knew. So whoever marks holds this lock to its end: none becomes visible behind a later one.
 async fn lock_stale_marks(client: &Session) -> Result<(), Failure> {
+    // Whoever holds it compares all rows of a load: that may take longer than a lock is waited for
+    // otherwise. One that stands still is ended by the server, and a server that is gone is noticed.
+    client.batch_execute("SET LOCAL lock_timeout TO 0").await?;
     let parameters: &Parameters<'_> = &[&lock_key("table", "stale")];
     client.execute("SELECT pg_advisory_xact_lock($1)", parameters).await?;
+    client.batch_execute(&format!("SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'")).await?;
     Ok(())
 }
 
