@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
 use object_store::{BackoffConfig, ClientConfigKey, Error, RetryConfig};
+use url::Url;
 
 use crate::settings::{S3Url, mask_url};
 pub(super) use failure::{meaning_of, readable};
@@ -37,6 +38,9 @@ pub(super) enum OpenError {
         "connections to {0} would not be encrypted; if that is meant, add allow_http=true to the URL"
     )]
     Unencrypted(String),
+    /// The client ends the process over it with the first request.
+    #[error("{0}")]
+    Malformed(String),
     /// The options do not fit together.
     #[error(transparent)]
     Options(#[from] Error),
@@ -47,6 +51,9 @@ pub(super) fn open(url: &S3Url) -> Result<AmazonS3, OpenError> {
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let builder = client(url, variables)?;
+    if let Some(what) = malformed(&builder) {
+        return Err(OpenError::Malformed(what));
+    }
     if let Some(endpoint) = plain_endpoint(&builder) {
         return Err(OpenError::Unencrypted(mask_url(&endpoint)));
     }
@@ -103,6 +110,42 @@ fn client(
     }
     // Whatever the variables say: without it two processes could commit the same version.
     Ok(builder.with_conditional_put(S3ConditionalPut::ETagMatch).with_bucket_name(url.bucket()))
+}
+
+/// What is wrong with the parts of the address and the headers of every request, if anything is.
+fn malformed(builder: &AmazonS3Builder) -> Option<String> {
+    let set = |key: AmazonS3ConfigKey| {
+        Some((key.as_ref().trim_start_matches("aws_").to_owned(), builder.get_config_value(&key)?))
+    };
+    for key in [
+        AmazonS3ConfigKey::AccessKeyId,
+        AmazonS3ConfigKey::SecretAccessKey,
+        AmazonS3ConfigKey::Token,
+        AmazonS3ConfigKey::Region,
+    ] {
+        let Some((name, value)) = set(key) else { continue };
+        if !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Some(format!(
+                "{name} holds a space, a line break or another character that it cannot have; check \
+                 the URL and the variables AWS_…"
+            ));
+        }
+    }
+    for key in [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint] {
+        let Some((_, endpoint)) = set(key) else { continue };
+        let address = Url::parse(&endpoint).ok().filter(|address| {
+            matches!(address.scheme(), "http" | "https")
+                && address.host_str().is_some_and(|host| !host.is_empty())
+                && endpoint.bytes().all(|byte| byte.is_ascii_graphic())
+        });
+        if address.is_none() {
+            return Some(format!(
+                "the endpoint {} is no address: write it as https://host:port",
+                mask_url(&endpoint)
+            ));
+        }
+    }
+    None
 }
 
 /// The endpoint, if it is not encrypted and nobody has allowed that. Its client would call every
@@ -182,6 +225,40 @@ mod tests {
         }
         let role = client_with("games?role_arn=arn:aws:iam::1:role/games", &variables);
         assert_eq!(value(&role, AmazonS3ConfigKey::AccessKeyId), None);
+    }
+
+    #[test]
+    fn what_no_request_can_be_made_of_is_told() {
+        let told = |url: &str, variables: &[(&str, &str)]| malformed(&client_with(url, variables));
+        let well = "games?region=eu-west-1&access_key_id=k&secret_access_key=s/+=&session_token=t";
+        for endpoint in
+            ["", "&endpoint=https://h:9", "&endpoint=http://[::1]:9", "&endpoint=HTTPS://h/a"]
+        {
+            assert_eq!(told(&format!("{well}{endpoint}"), &[]), None, "{endpoint}");
+        }
+        for endpoint in [
+            "minio:9000",
+            "minio",
+            "https://",
+            "https://h:99999",
+            "ftp://h",
+            "https://a b",
+            "https://h/a b",
+            "//h",
+        ] {
+            let variable = told("games", &[("AWS_ENDPOINT_URL", endpoint)]).unwrap();
+            assert!(variable.contains(endpoint) && variable.contains("https://host"), "{variable}");
+            assert!(told("games", &[("AWS_ENDPOINT_URL_S3", endpoint)]).is_some(), "{endpoint}");
+        }
+        for (variable, name) in [
+            ("AWS_ACCESS_KEY_ID", "access_key_id"),
+            ("AWS_SECRET_ACCESS_KEY", "secret_access_key"),
+            ("AWS_SESSION_TOKEN", "session_token"),
+            ("AWS_REGION", "region"),
+        ] {
+            let told = told("games", &[(variable, "hush\n")]).unwrap();
+            assert!(told.starts_with(name) && !told.contains("hush"), "{told}");
+        }
     }
 
     #[test]
