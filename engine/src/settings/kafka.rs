@@ -1,9 +1,11 @@
 //! The typed settings of Kafka, and what cannot be among them.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::SettingError;
+use super::store_url::MASK;
 use super::typed::{InForce, Values};
 use super::values::Secret;
 
@@ -89,6 +91,15 @@ impl KafkaSecurity {
     /// Whether the connection is encrypted.
     pub fn uses_tls(&self) -> bool {
         self.protocol.ends_with("ssl")
+    }
+
+    /// The files that are used for that, by the names of their settings.
+    fn files(&self) -> [(&'static str, &Option<PathBuf>); 3] {
+        [
+            ("kafka.ca_file", &self.ca_file),
+            ("kafka.cert_file", &self.cert_file),
+            ("kafka.key_file", &self.key_file),
+        ]
     }
 }
 
@@ -183,5 +194,64 @@ pub(super) fn mistakes(in_force: &[InForce], values: &Values<'_>) -> Vec<Setting
             "name the private key of the certificate",
         );
     }
+    if !values.addresses("kafka.brokers").is_empty() {
+        mistakes.extend(unused(in_force, &security));
+        mistakes.extend(unreadable(in_force, &security));
+    }
     mistakes
+}
+
+/// Settings that have no effect with `kafka.security` as it is: whoever has set one believes that
+/// the connection is encrypted, or that the brokers know who calls.
+fn unused(in_force: &[InForce], security: &KafkaSecurity) -> Vec<SettingError> {
+    let protocol = security.protocol;
+    let mut found = Vec::new();
+    let mut refuse = |name: &str, value: String, wanted: &str| {
+        let origin = in_force.iter().find(|entry| entry.spec.name == name);
+        found.extend(origin.map(|entry| SettingError::Invalid {
+            origin: entry.origin.clone(),
+            name: name.to_owned(),
+            value,
+            reason: format!(
+                "it has no effect with kafka.security `{protocol}`; set that to {wanted}"
+            ),
+        }));
+    };
+    if !security.uses_tls() {
+        for (name, file) in security.files() {
+            if let Some(file) = file {
+                refuse(name, file.display().to_string(), "`ssl` or `sasl_ssl`");
+            }
+        }
+    }
+    if !security.uses_sasl() {
+        let wanted = "`sasl_ssl` or `sasl_plaintext`";
+        if !security.sasl_user.is_empty() {
+            refuse("kafka.sasl_user", security.sasl_user.clone(), wanted);
+        }
+        if security.sasl_password.is_some() {
+            refuse("kafka.sasl_password", MASK.to_owned(), wanted);
+        }
+    }
+    found
+}
+
+/// Files that cannot be read: the client would say no more than that something is wrong with one of
+/// them.
+fn unreadable(in_force: &[InForce], security: &KafkaSecurity) -> Vec<SettingError> {
+    if !security.uses_tls() {
+        return Vec::new();
+    }
+    let mistake = |(name, file): (&str, &Option<PathBuf>)| {
+        let file = file.as_ref()?;
+        let error = File::open(file).err()?;
+        let entry = in_force.iter().find(|entry| entry.spec.name == name)?;
+        Some(SettingError::Invalid {
+            origin: entry.origin.clone(),
+            name: name.to_owned(),
+            value: file.display().to_string(),
+            reason: format!("it cannot be read: {error}"),
+        })
+    };
+    security.files().into_iter().filter_map(mistake).collect()
 }

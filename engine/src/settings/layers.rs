@@ -9,11 +9,18 @@ use super::file::{FileEntry, FileValue, parse_settings_file};
 use super::table::{SettingKind, SettingSpec, environment_variable};
 
 /// Variables that begin like those of settings and are not.
-const RESERVED_VARIABLES: &[&str] =
-    &[CONFIG_VARIABLE, "QUESTLAKE_FAILPOINTS", "QUESTLAKE_LOG", "QUESTLAKE_TORTURE"];
+const RESERVED_VARIABLES: &[&str] = &[
+    CONFIG_VARIABLE,
+    "QUESTLAKE_FAILPOINTS",
+    "QUESTLAKE_LOG",
+    "QUESTLAKE_TORTURE",
+    "QUESTLAKE_PORT",
+];
 
-/// What variables begin with that are for tests and the services they use.
-const RESERVED_PREFIXES: &[&str] = &["QUESTLAKE_TEST_", "QUESTLAKE_SERVICES_"];
+/// What variables begin with that are for tests and the services they use, and such by which Kubernetes
+/// tells its containers of a service with the name `questlake`.
+const RESERVED_PREFIXES: &[&str] =
+    &["QUESTLAKE_TEST_", "QUESTLAKE_SERVICES_", "QUESTLAKE_SERVICE_", "QUESTLAKE_PORT_"];
 
 /// What all variables of settings begin with.
 const VARIABLE_PREFIX: &str = "QUESTLAKE_";

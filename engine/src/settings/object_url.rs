@@ -96,6 +96,10 @@ impl S3Url {
         }
         let url =
             Self { bucket: bucket.to_string(), path: safe_folder(path)?, query: query.to_string() };
+        let mut parts = url.query.split('&');
+        if parts.any(|part| !part.is_empty() && !part.contains('=')) {
+            return Err("an option has no value; in a value, `&` is written `%26`".to_owned());
+        }
         for (name, value) in url.options() {
             if !S3_OPTIONS.contains(&name.as_str()) {
                 let known = S3_OPTIONS.join(", ");

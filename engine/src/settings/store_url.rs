@@ -76,9 +76,14 @@ impl StoreUrl {
             return if supported { Ok(Self::Memory) } else { Err(StoreUrlError::Unsupported) };
         }
         let Some((scheme, location)) = text.split_once("://") else {
+            // What is not the path of a file is meant for a server.
+            if text.contains([':', '=', '@']) {
+                return malformed(
+                    "it is not a URL: `://` is missing behind its scheme".to_string(),
+                );
+            }
             let scheme = schemes.first().copied().unwrap_or_default();
-            let shown = mask_url(text);
-            return malformed(format!("it is not a URL; did you mean `{scheme}://{shown}`?"));
+            return malformed(format!("it is not a URL; did you mean `{scheme}://{text}`?"));
         };
         if !schemes.contains(&scheme) {
             return Err(StoreUrlError::Unsupported);
@@ -88,7 +93,14 @@ impl StoreUrl {
         }
         match scheme {
             "mongodb" | "mongodb+srv" => return Ok(Self::MongoDb(ServerUrl::new(text))),
-            "redis" | "rediss" => return Ok(Self::Redis(ServerUrl::new(text))),
+            "redis" | "rediss" => {
+                return match unknown_redis_option(location) {
+                    None => Ok(Self::Redis(ServerUrl::new(text))),
+                    Some(name) => malformed(format!(
+                        "Redis has no option `{name}` in its URL (`rediss://` stands for TLS)"
+                    )),
+                };
+            }
             "postgres" | "postgresql" => {
                 return match check_url(text) {
                     Ok(()) => Ok(Self::Postgres(ServerUrl::new(text))),
@@ -112,6 +124,14 @@ impl StoreUrl {
             _ => Err(StoreUrlError::Unsupported),
         }
     }
+}
+
+/// An option that the client would ignore: whoever writes `ssl=true` must not send a password in clear.
+fn unknown_redis_option(location: &str) -> Option<&str> {
+    let behind_login = location.rfind('@').map_or(location, |at| &location[at..]);
+    let (_, options) = behind_login.split_once('?')?;
+    let names = options.split('&').map(|option| option.split('=').next().unwrap_or(option));
+    names.into_iter().find(|name| *name != "protocol")
 }
 
 /// The URL that stands for this process's memory.
@@ -141,11 +161,19 @@ pub fn mask_url(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return mask_words(text);
     };
-    let rest = mask_password(rest);
+    let rest = match scheme {
+        "redis" | "rediss" => mask_lone_user(mask_password(rest)),
+        _ => mask_password(rest),
+    };
     let Some((location, options)) = rest.split_once('?') else {
         return format!("{scheme}://{rest}");
     };
-    let options: Vec<String> = options.split('&').map(mask_option).collect();
+    // Without a `=` it is the rest of a secret that holds a `&`, as far as anybody can tell.
+    let mask = |option: &str| match option.contains('=') || option.is_empty() {
+        true => mask_option(option),
+        false => MASK.to_owned(),
+    };
+    let options: Vec<String> = options.split('&').map(mask).collect();
     format!("{scheme}://{location}?{}", options.join("&"))
 }
 
@@ -155,6 +183,14 @@ fn mask_password(rest: &str) -> String {
     match password_range(rest) {
         Some(range) => format!("{}{MASK}{}", &rest[..range.start], &rest[range.end..]),
         None => rest.to_string(),
+    }
+}
+
+/// Redis has passwords without a user, which some write in the user's place.
+fn mask_lone_user(rest: String) -> String {
+    match rest.split_once('@') {
+        Some((user, host)) if !user.contains([':', '/', '?']) => format!("{MASK}@{host}"),
+        _ => rest,
     }
 }
 
@@ -253,6 +289,16 @@ mod tests {
         for text in ["hot.db", "sqlite://", "sqlite://a.db?mode=ro", "sqlite://:memory:"] {
             assert!(matches!(parse(text), Err(StoreUrlError::Malformed(_))), "{text}");
         }
+        for (text, guesses) in [
+            ("hot.db", true),
+            ("hdfs:/questlake/landing", false),
+            ("host=db user=me", false),
+            ("me:secret@mongo:27017/q", false),
+        ] {
+            let Err(StoreUrlError::Malformed(reason)) = parse(text) else { panic!("{text}") };
+            assert_eq!(reason.contains("did you mean `sqlite://"), guesses, "{reason}");
+            assert!(!reason.contains("secret"), "{reason}");
+        }
     }
 
     #[test]
@@ -266,6 +312,13 @@ mod tests {
         assert_eq!(parse("redis://h/1"), StoreUrl::Redis(ServerUrl::new("redis://h/1")));
         assert_eq!(parse("memory:"), StoreUrl::Memory);
         assert_eq!(parse("memory:").to_string(), "memory:");
+        assert_eq!(
+            parse("redis://:a?b@h/1?protocol=resp3"),
+            StoreUrl::Redis(ServerUrl::new("redis://:a?b@h/1?protocol=resp3"))
+        );
+        let ignored = StoreUrl::parse("redis://:p@h/0?ssl=true", schemes, Path::new("/d"));
+        let Err(StoreUrlError::Malformed(reason)) = ignored else { panic!("{ignored:?}") };
+        assert!(reason.contains("`ssl`") && reason.contains("rediss://"), "{reason}");
     }
 
     #[test]
@@ -284,6 +337,11 @@ mod tests {
             ("postgres://user:se@cr:et@host/db", "postgres://user:***@host/db"),
             ("postgres://user:se/cr?et@host/db", "postgres://user:***@host/db"),
             ("redis://:secret@host", "redis://:***@host"),
+            ("rediss://secret@host/0", "rediss://***@host/0"),
+            (
+                "s3://b/p?secret_access_key=k&ey&region=r",
+                "s3://b/p?secret_access_key=***&***&region=r",
+            ),
             ("mongodb://u:p@h1:1,h2:2/db?w=1", "mongodb://u:***@h1:1,h2:2/db?w=1"),
             ("postgres://h/db?user=u&Password=p", "postgres://h/db?user=u&Password=***"),
             ("s3://b/p?secret_access_key=k&region=r", "s3://b/p?secret_access_key=***&region=r"),

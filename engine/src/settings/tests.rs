@@ -394,6 +394,7 @@ fn kafka_is_there_when_brokers_are_named() {
     .flag("kafka.sasl_user", "me")
     .flag("kafka.replication", "2")
     .variable("QUESTLAKE_KAFKA_SASL_PASSWORD", "hunter2");
+    std::fs::write(given.path("ca.pem"), "").unwrap();
     let settings = given.load();
     assert!(!settings.render().contains("hunter2"));
     let kafka = settings.kafka.unwrap();
@@ -417,8 +418,11 @@ fn what_kafka_cannot_be_is_refused() {
     assert!(mistake.contains("it must be a name of 1 to 249 letters"), "{mistake}");
     let mistake = given(None).flag("kafka.topic", "http").mistake();
     assert!(mistake.contains("an embedded queue has that name"), "{mistake}");
+    let with_certificate =
+        given(None).flag("kafka.security", "sasl_ssl").flag("kafka.cert_file", "c.pem");
+    std::fs::write(with_certificate.path("c.pem"), "").unwrap();
     assert_eq!(
-        given(None).flag("kafka.security", "sasl_ssl").flag("kafka.cert_file", "c.pem").mistakes(),
+        with_certificate.mistakes(),
         [
             "`kafka.security` (sasl_ssl) needs `kafka.sasl_user`: set the name to log in with",
             "`kafka.security` (sasl_ssl) needs `kafka.sasl_password`: set \
@@ -427,6 +431,44 @@ fn what_kafka_cannot_be_is_refused() {
              certificate",
         ]
     );
+    let missing = given(None)
+        .flag("kafka.brokers", "a:9092")
+        .flag("kafka.security", "ssl")
+        .flag("kafka.ca_file", "none.pem");
+    let mistake = missing.mistake();
+    assert!(mistake.contains("none.pem`: it cannot be read: No such file"), "{mistake}");
+}
+
+#[test]
+fn what_would_protect_and_does_not_is_refused() {
+    let kafka = || given(None).flag("kafka.brokers", "a:9092");
+    let plain = kafka()
+        .flag("kafka.ca_file", "ca.pem")
+        .flag("kafka.sasl_user", "me")
+        .variable("QUESTLAKE_KAFKA_SASL_PASSWORD", "hunter2");
+    let mistakes = plain.mistakes();
+    assert_eq!(mistakes.len(), 3, "{mistakes:?}");
+    for (mistake, name) in mistakes.iter().zip(["ca_file", "sasl_user", "sasl_password"]) {
+        assert!(mistake.contains(&format!("kafka.{name}")), "{mistake}");
+        assert!(mistake.contains("no effect with kafka.security `plaintext`"), "{mistake}");
+        assert!(!mistake.contains("hunter2"), "{mistake}");
+    }
+    let encrypted = kafka().flag("kafka.security", "ssl").flag("kafka.sasl_user", "me");
+    let mistake = encrypted.mistake();
+    assert!(mistake.contains("set that to `sasl_ssl`"), "{mistake}");
+}
+
+/// What Kubernetes tells a container of the service `questlake`.
+#[test]
+fn variables_of_a_service_are_no_settings() {
+    for name in [
+        "QUESTLAKE_SERVICE_HOST",
+        "QUESTLAKE_SERVICE_PORT_HTTP",
+        "QUESTLAKE_PORT",
+        "QUESTLAKE_PORT_8080_TCP_ADDR",
+    ] {
+        given(None).variable(name, "tcp://10.0.0.1:8080").load();
+    }
 }
 
 /// A table with a secret.

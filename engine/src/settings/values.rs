@@ -247,7 +247,9 @@ fn parse_secret(raw: &RawSetting, relative_to: &Path) -> Result<SettingValue, Se
     let file = relative_to.join(named);
     match std::fs::read_to_string(&file) {
         Ok(content) => {
-            let secret = Some(Secret(content.trim_end_matches(['\r', '\n']).to_string()));
+            let content = content.trim_end_matches(['\r', '\n']).to_string();
+            // An empty file is one that nobody has filled in.
+            let secret = Some(Secret(content)).filter(|secret| !secret.reveal().is_empty());
             Ok(SettingValue::Secret { secret, file: Some(file) })
         }
         Err(source) => {
