@@ -169,7 +169,8 @@ async fn connections_that_the_server_has_ended_are_made_again() {
         let ended = admin
             .query(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-                 WHERE datname = current_database() AND pid <> pg_backend_pid()",
+                 WHERE datname = current_database() AND pid <> pg_backend_pid() \
+                 AND backend_type = 'client backend'",
                 &[],
             )
             .await
@@ -193,7 +194,8 @@ async fn whether_the_server_answers_is_asked_over_a_connection_that_works() {
         // of them.
         let admin = database::connect(&url).await;
         let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
-                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+                   WHERE datname = current_database() AND pid <> pg_backend_pid() \
+                   AND backend_type = 'client backend'";
         assert!(admin.query_one(end, &[]).await.unwrap().get::<_, i64>(0) > 1);
         ledger.ask(PATIENCE).await.unwrap();
         proxy.end().await;
