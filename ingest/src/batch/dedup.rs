@@ -169,6 +169,8 @@ impl Ingester {
         let committed = match known.positions.get(&partition) {
             Some(position) => *position,
             None => {
+                // Gaps that were looked at before it say nothing of how it came there.
+                known.gaps = None;
                 let position = self.stores.ledger.position(&stored.topic, stored.partition).await?;
                 let position = position.unwrap_or(0);
                 known.positions.insert(partition, position);
