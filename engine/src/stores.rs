@@ -54,6 +54,7 @@ pub struct Stores {
 impl Stores {
     /// Opens every store that the settings name, creating what is missing.
     pub fn open(settings: &Settings) -> StoreResult<Self> {
+        tls::look_for_trusted_file();
         let stores = &settings.stores;
         let hot = open_hot(&stores.hot)?;
         let cache = open_cache(settings)?;

@@ -29,8 +29,8 @@ pub fn open(url: &StoreUrl, spool: &Path) -> StoreResult<Arc<dyn Landing>> {
 }
 
 /// What to do about a segment that is not as the ledger has it.
-const RESTORE: &str =
-    "the ledger lists this file but it is missing or short; restore it from a backup";
+const RESTORE: &str = "the ledger lists this file but it is missing or short; if `questlake archive` has moved its \
+     events meanwhile, run this again, with a longer archive.grace; else restore it from a backup";
 
 /// Where segments lie. Names are relative paths of letters, digits, `-`, `_`, `.` and `/` only.
 #[async_trait]

@@ -71,17 +71,9 @@ impl Spool {
 
     /// Queues records durably; the first has the number `first`.
     pub fn write(&self, first: i64, records: &SpooledRecords) -> Result<(), IngestError> {
-        let bytes = encode(records);
         let path = self.path(first);
-        let temporary = path.with_extension("tmp");
-        let write = || -> std::io::Result<()> {
-            let mut file = File::create(&temporary)?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)?;
-            File::open(&self.folder)?.sync_all()
-        };
-        write().map_err(|error| self.error("write", &path, error))
+        write_whole(&self.folder, &path, &encode(records))
+            .map_err(|error| self.error("write", &path, error))
     }
 
     /// Removes a file whose records are committed.
@@ -110,6 +102,16 @@ impl Spool {
             reason: "the queued file is damaged (its checksum does not match)".to_owned(),
         })
     }
+}
+
+/// Writes a file of a folder that appears whole or not at all, and stays.
+pub(super) fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut file = File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    File::open(folder)?.sync_all()
 }
 
 fn encode(records: &SpooledRecords) -> Vec<u8> {

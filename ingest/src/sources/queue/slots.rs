@@ -6,12 +6,13 @@
 //! Under a key that two slots give to different records, one would be taken for the other.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use questlake_engine::stores::ledger::{Claim, Ledger};
 
 use crate::error::IngestError;
+use crate::sources::spool::write_whole;
 
 /// Slots that are tried: as many processes may have the same queue open.
 pub(super) const MAX_SLOTS: i32 = 64;
@@ -63,7 +64,7 @@ pub(super) async fn claim_partition(
     for partition in (0..i32::MAX).filter(|partition| !is_known(partition)) {
         let claim = ledger.claim(topic, partition).await?;
         if claim.epoch == FIRST_EPOCH {
-            write_partition(&path, partition)
+            write_whole(folder, &path, format!("{partition}\n").as_bytes())
                 .map_err(|source| file_error("write", &path, source))?;
             return Ok(claim);
         }
@@ -86,19 +87,6 @@ fn read_partition(path: &Path) -> Result<Option<i32>, IngestError> {
         },
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(source) => Err(file_error("read", path, source)),
-    }
-}
-
-/// Appears whole or not at all.
-fn write_partition(path: &Path, partition: i32) -> std::io::Result<()> {
-    let temporary = path.with_extension("partition.tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(format!("{partition}\n").as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
     }
 }
 

@@ -129,10 +129,10 @@ impl Server {
         // With `mongodb+srv://` this asks the DNS.
         let parsed = bounded(&name, operation, CALL_TIMEOUT, || ClientOptions::parse(url.reveal()));
         let mut options = parsed.await?;
-        complete(&mut options);
         check_files(&options).map_err(|what| {
             StoreError::new(&*name, operation, StoreErrorKind::Incompatible, what)
         })?;
+        complete(&mut options);
         let database =
             options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
         let client =
