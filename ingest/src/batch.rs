@@ -27,6 +27,7 @@ use questlake_engine::stores::landing::segment::Compression;
 use questlake_engine::stores::ledger::{Claim, ContentMark, Counts};
 use tracing::instrument;
 
+use self::dedup::owners::Patience;
 use self::publish::MAX_QUARANTINED_BYTES;
 use crate::decode::{DecodeLimits, Decoder, RawRecords, Rejection};
 use crate::error::IngestError;
@@ -40,6 +41,7 @@ pub struct Ingester {
     checks: Arc<Vec<Vec<CompiledCheck>>>,
     decoders: Arc<Mutex<Vec<Decoder>>>,
     longest_line: usize,
+    patience: Patience,
 }
 
 /// How far one partition moves with a batch.
@@ -117,6 +119,7 @@ impl Ingester {
             checks: Arc::new(checks),
             decoders: Arc::new(Mutex::new(decoders)),
             longest_line: settings.max_record.as_usize().max(MAX_QUARANTINED_BYTES) + 1,
+            patience: Patience::default(),
         })
     }
 

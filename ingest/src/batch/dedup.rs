@@ -14,8 +14,9 @@
 //!   will never be read again. Take the document over.
 //! - It belongs to another partition and is committed there: a duplicate.
 //! - It belongs to another partition and is not committed: in doubt, for that record may never be
-//!   read again. Fence the other partition by claiming it. If the record is committed now, this one
-//!   is a duplicate; else take the document over.
+//!   read again. Give its reader a moment to commit ([`owners`]), and then fence the other partition
+//!   by claiming it. If the record is committed now, this one is a duplicate; else take the document
+//!   over.
 //!
 //! Why an event lands once, whoever crashes when: a reader lands a record only after the hot store
 //! has noted the document as that record's, under the epoch of the reader's claim. A document
@@ -29,7 +30,8 @@
 //! What the hot store refuses for good is quarantined: without its document, the event could land a
 //! second time.
 
-use std::collections::hash_map::Entry;
+pub(crate) mod owners;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -41,7 +43,9 @@ use questlake_engine::stores::hot::{
 };
 use questlake_engine::stores::ledger::Claim;
 use questlake_engine::stores::ledger::gap::GapEntry;
+use tokio::time::Instant;
 
+use self::owners::{Partition, taken_over};
 use super::Ingester;
 use super::prepare::Prepared;
 use crate::decode::{RejectReason, Rejection};
@@ -93,10 +97,11 @@ impl Ingester {
         batch: &Arc<HotBatch>,
         prepared: &Prepared,
     ) -> Result<Settled, IngestError> {
+        let deadline = self.patience.deadline();
         for _ in 0..MAX_ROUNDS {
             let inserted = self.stores.hot.insert(Arc::clone(batch)).await?;
             let Judgement { duplicates, take_over } =
-                self.judge_all(batch, &inserted.conflicts, prepared).await?;
+                self.judge_all(batch, &inserted.conflicts, prepared, deadline).await?;
             let settled = Settled { duplicates, refused: inserted.refused };
             if take_over.is_empty() {
                 return Ok(settled);
@@ -122,6 +127,7 @@ impl Ingester {
         batch: &HotBatch,
         conflicts: &[HotConflict],
         prepared: &Prepared,
+        deadline: Instant,
     ) -> Result<Judgement, IngestError> {
         let mut judgement = Judgement::default();
         let mut in_doubt = Vec::new();
@@ -139,7 +145,11 @@ impl Ingester {
                 in_doubt.push(conflict);
             }
         }
-        self.settle(batch, &in_doubt, &mut known, &mut judgement).await?;
+        if !in_doubt.is_empty() {
+            let own = prepared.batch.advances.iter().map(|advance| &advance.claim).collect();
+            let doubts = Doubts { conflicts: in_doubt, own, deadline };
+            self.settle(batch, doubts, &mut known, &mut judgement).await?;
+        }
         Ok(judgement)
     }
 
@@ -223,7 +233,12 @@ impl Ingester {
         if conflict.stored.epoch < claim.epoch {
             return Ok(Verdict::Ours);
         }
-        Err(StoreError::new(
+        Err(self.fenced(claim))
+    }
+
+    /// What is said when others have claimed a partition that this batch moves.
+    fn fenced(&self, claim: &Claim) -> IngestError {
+        StoreError::new(
             self.stores.ledger.name(),
             "take events in",
             StoreErrorKind::Fenced,
@@ -233,30 +248,44 @@ impl Ingester {
             ),
         )
         .with_advice("nothing was committed; another process goes on from its position")
-        .into())
+        .into()
     }
 
     /// Decides the conflicts with records of other partitions that were not committed.
     async fn settle(
         &self,
         batch: &HotBatch,
-        in_doubt: &[&HotConflict],
+        doubts: Doubts<'_>,
         known: &mut Known,
         judgement: &mut Judgement,
     ) -> Result<(), IngestError> {
+        let Doubts { conflicts, own, deadline } = doubts;
+        let ledger = &*self.stores.ledger;
+        let mut ends: HashMap<Partition, i64> = HashMap::new();
+        for conflict in &conflicts {
+            let PhysicalKey { topic, partition, offset } = &conflict.stored.key;
+            let end = ends.entry((Arc::clone(topic), *partition)).or_default();
+            *end = (*end).max(offset + 1);
+        }
+        let mut positions = self.patience.wait(ledger, ends, &own, deadline).await?;
         // It may have been given up since.
         known.gaps = None;
-        let mut fences: HashMap<(&str, i32), Claim> = HashMap::new();
-        for conflict in in_doubt {
+        let mut fenced = HashSet::new();
+        for conflict in conflicts {
             let PhysicalKey { topic, partition, offset } = &conflict.stored.key;
-            let fence = match fences.entry((&**topic, *partition)) {
-                Entry::Occupied(fence) => fence.into_mut(),
-                Entry::Vacant(fence) => {
-                    fence.insert(self.stores.ledger.claim(topic, *partition).await?)
+            let owner = (Arc::clone(topic), *partition);
+            let mut position = positions.get(&owner).copied().unwrap_or(0);
+            if *offset >= position && !fenced.contains(&owner) {
+                if let Some(claim) = taken_over(ledger, &own).await? {
+                    return Err(self.fenced(claim));
                 }
-            };
-            let is_passed = *offset < fence.next_offset;
-            if is_passed && !self.is_given_up(&conflict.stored.key, known).await? {
+                let fence = ledger.claim(topic, *partition).await?;
+                self.patience.has_fenced(&fence);
+                position = fence.next_offset;
+                positions.insert(owner.clone(), position);
+                fenced.insert(owner);
+            }
+            if *offset < position && !self.is_given_up(&conflict.stored.key, known).await? {
                 judgement.duplicates.push(batch.rows[conflict.row]);
             } else {
                 judgement.take_over.push(take_over(batch, conflict));
@@ -264,6 +293,15 @@ impl Ingester {
         }
         Ok(())
     }
+}
+
+/// The conflicts with records of other partitions that were not committed.
+struct Doubts<'a> {
+    conflicts: Vec<&'a HotConflict>,
+    /// The claims of the batch.
+    own: Vec<&'a Claim>,
+    /// When their owners have been waited for long enough.
+    deadline: Instant,
 }
 
 /// The rows of a batch that do not land.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -97,7 +98,10 @@ pub(in crate::batch) fn ingester(folder: &Path) -> Ingester {
     let file = SourceFile::new("sql/events/jump.sql", CONTRACT);
     let contracts = [Arc::new(parse_contract(&file).unwrap())];
     let stores = Stores::open(&settings).unwrap();
-    Ingester::new(stores, &contracts, &settings.ingest).unwrap()
+    let mut ingester = Ingester::new(stores, &contracts, &settings.ingest).unwrap();
+    // The other reader is dead, unless a test says otherwise.
+    ingester.patience.standstill = Duration::ZERO;
+    ingester
 }
 
 fn interrupted(folder: &Path, before: Vec<Moment>, crash_after: bool) -> Ingester {
@@ -206,6 +210,21 @@ async fn a_document_of_a_dead_reader_changes_hands_and_the_dead_one_cannot_commi
     assert_eq!(read_whole(&right, "right").await.landed, 1);
     assert!(left.publish(dead).await.unwrap_err().is_fenced());
     assert_eq!(read_whole(&left, "left").await.duplicates, 1);
+    assert_eq!(landed(&left).await, 1);
+}
+
+#[tokio::test]
+async fn a_reader_that_is_about_to_commit_is_not_fenced() {
+    let folder = tempfile::tempdir().unwrap();
+    let (left, mut right) = (ingester(folder.path()), ingester(folder.path()));
+    right.patience.standstill = Duration::from_secs(3_600);
+    let under_way = begin(&left, "left").await;
+    let copy = read_whole(&right, "right");
+    tokio::pin!(copy);
+    let waits = tokio::time::timeout(Duration::from_millis(300), &mut copy).await;
+    assert!(waits.is_err(), "{waits:?}");
+    assert_eq!(left.publish(under_way).await.unwrap().counts.landed, 1);
+    assert_eq!(copy.await.duplicates, 1);
     assert_eq!(landed(&left).await, 1);
 }
 
