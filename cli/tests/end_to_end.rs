@@ -59,6 +59,8 @@ mod http;
 mod increments;
 #[path = "end_to_end/landing.rs"]
 mod landing;
+#[path = "end_to_end/leaderless.rs"]
+mod leaderless;
 #[path = "end_to_end/memory.rs"]
 mod memory;
 #[path = "end_to_end/plans.rs"]

@@ -46,7 +46,7 @@ struct WholeStatus {
 #[derive(Debug, Serialize)]
 struct KafkaStatus {
     topic: String,
-    /// Sum over the partitions.
+    /// Sum over the partitions that have a leader.
     lag: i64,
     partitions: Vec<PartitionLag>,
 }
@@ -129,11 +129,27 @@ async fn ask_kafka(kafka: &KafkaSettings, status: &mut Status) -> Option<KafkaSt
         .map(|partition| (partition.partition, partition.next_offset))
         .collect();
     let asked = topic_lag(kafka, &positions).await;
-    let fault = asked.as_ref().err().map(ToString::to_string);
+    let fault = match &asked {
+        Ok(partitions) => leaderless(&kafka.topic, partitions),
+        Err(error) => Some(error.to_string()),
+    };
     status.stores.push(StoreStatus::new("kafka", kafka.name(), fault));
     let partitions = asked.ok()?;
-    let lag = partitions.iter().map(|partition| partition.lag).sum();
+    let lag = partitions.iter().filter_map(|partition| partition.lag).sum();
     Some(KafkaStatus { topic: kafka.topic.clone(), lag, partitions })
+}
+
+/// What is said of partitions of which nothing can be read.
+pub(super) fn leaderless(topic: &str, partitions: &[PartitionLag]) -> Option<String> {
+    let names: Vec<String> = partitions
+        .iter()
+        .filter(|partition| !partition.is_led())
+        .map(|partition| format!("{topic}/{}", partition.partition))
+        .collect();
+    let verb = if names.len() == 1 { "has" } else { "have" };
+    (!names.is_empty()).then(|| {
+        format!("{} {verb} no leader: start the brokers that hold copies", names.join(", "))
+    })
 }
 
 fn print(app: &App, whole: &WholeStatus) -> Result<(), CliError> {
@@ -205,8 +221,11 @@ fn print_lag(app: &App, kafka: &KafkaStatus) -> Result<(), CliError> {
                     .next_offset
                     .map(|offset| thousands(offset.unsigned_abs()))
                     .unwrap_or_default(),
-                thousands(partition.high_watermark.unsigned_abs()),
-                thousands(partition.lag.unsigned_abs()),
+                partition.high_watermark.map_or_else(
+                    || "no leader".to_owned(),
+                    |offset| thousands(offset.unsigned_abs()),
+                ),
+                partition.lag.map(|lag| thousands(lag.unsigned_abs())).unwrap_or_default(),
             ]
         })
         .collect();

@@ -27,6 +27,7 @@ mod mark;
 mod reader;
 mod reading;
 mod session;
+mod shape;
 mod sink;
 mod start;
 mod topic;

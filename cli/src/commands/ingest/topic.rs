@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use questlake_engine::pipeline::Engine;
 use questlake_engine::settings::KafkaSettings;
+use questlake_engine::stores::error::{StoreError, StoreErrorKind};
 use questlake_engine::stores::ledger::Counts;
 use questlake_ingest::sources::file::BatchBounds;
 use questlake_ingest::sources::kafka::{TopicOptions, TopicProgress, ingest_topic, topic_lag};
 
+use super::super::status::leaderless;
 use super::PROGRESS_EVERY;
 use crate::app::App;
 use crate::error::CliError;
@@ -17,6 +19,9 @@ use crate::terminal::progress::Unit;
 
 /// How often it is looked whether all that there was is committed.
 const BACKLOG_LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// How often it is looked whether what is still to be read has a leader.
+const LEADER_LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// When reading ends.
 #[derive(Debug, Clone, Copy)]
@@ -72,12 +77,13 @@ pub(crate) async fn take_topic(
     tokio::pin!(work);
     let drained = async {
         match &backlog {
-            Some(backlog) => backlog.is_committed(engine, &progress).await,
+            Some(backlog) => backlog.is_committed(engine, kafka, &progress).await,
             None => std::future::pending().await,
         }
     };
     tokio::pin!(drained);
     let mut is_drained = false;
+    let mut left = None;
     let mut ticks = tokio::time::interval(PROGRESS_EVERY);
     let stop = app.stop.told();
     tokio::pin!(stop);
@@ -93,8 +99,10 @@ pub(crate) async fn take_topic(
                 }
             }
             result = &mut drained, if !is_drained => {
-                result?;
                 is_drained = true;
+                if let Err(error) = result {
+                    left = Some(error);
+                }
                 progress.stop.store(true, Ordering::Relaxed);
             }
             () = &mut stop, if !stopping => {
@@ -106,7 +114,10 @@ pub(crate) async fn take_topic(
     };
     bar.set_position(progress.records.load(Ordering::Relaxed));
     bar.finish();
-    Ok(counts)
+    match left {
+        Some(error) => Err(error),
+        None => Ok(counts),
+    }
 }
 
 /// What was in the topic at one time and was not committed.
@@ -114,24 +125,47 @@ struct Backlog {
     topic: String,
     /// Partition and the offset behind its last record.
     ends: Vec<(i32, i64)>,
+    /// What is said of partitions that had no leader, of which nobody knows what they hold.
+    leaderless: Option<String>,
 }
 
 impl Backlog {
     async fn of(engine: &Engine, kafka: &KafkaSettings) -> Result<Self, CliError> {
         let positions = positions(engine, &kafka.topic).await?;
         let lags = topic_lag(kafka, &positions).await?;
-        let behind = lags.iter().filter(|lag| lag.lag > 0);
-        let ends = behind.map(|lag| (lag.partition, lag.high_watermark)).collect();
-        Ok(Self { topic: kafka.topic.clone(), ends })
+        let behind = lags.iter().filter(|lag| lag.lag > Some(0));
+        let ends = behind.filter_map(|lag| Some((lag.partition, lag.high_watermark?))).collect();
+        let leaderless = leaderless(&kafka.topic, &lags);
+        Ok(Self { topic: kafka.topic.clone(), ends, leaderless })
     }
 
-    /// Waits until it is committed.
+    /// Waits until it is committed. Partitions that had no leader are looked at once more then.
+    ///
+    /// # Errors
+    /// If there are partitions of which nobody knows what they hold.
     async fn is_committed(
         &self,
         engine: &Engine,
+        kafka: &KafkaSettings,
+        progress: &TopicProgress,
+    ) -> Result<(), CliError> {
+        self.is_reached(engine, kafka, progress).await?;
+        if self.leaderless.is_none() {
+            return Ok(());
+        }
+        let rest = Self::of(engine, kafka).await?;
+        rest.is_reached(engine, kafka, progress).await?;
+        rest.leaderless.map_or(Ok(()), |text| Err(unread(kafka, text)))
+    }
+
+    async fn is_reached(
+        &self,
+        engine: &Engine,
+        kafka: &KafkaSettings,
         progress: &TopicProgress,
     ) -> Result<(), CliError> {
         let mut looks = tokio::time::interval(BACKLOG_LOOK_EVERY);
+        let mut next_leader_look = Instant::now() + LEADER_LOOK_EVERY;
         loop {
             looks.tick().await;
             let positions = positions(engine, &self.topic).await?;
@@ -143,8 +177,28 @@ impl Backlog {
             if self.ends.iter().all(reached) {
                 return Ok(());
             }
+            if Instant::now() < next_leader_look {
+                continue;
+            }
+            // Brokers that do not answer are waited for: reading goes on by itself.
+            if let Ok(mut lags) = topic_lag(kafka, &positions).await {
+                lags.retain(|lag| {
+                    self.ends.iter().any(|end| end.0 == lag.partition && !reached(end))
+                });
+                if let Some(text) = leaderless(&self.topic, &lags) {
+                    return Err(unread(kafka, text));
+                }
+            }
+            next_leader_look = Instant::now() + LEADER_LOOK_EVERY;
         }
     }
+}
+
+/// What is said when partitions have no leader, of which not all is read.
+fn unread(kafka: &KafkaSettings, text: String) -> CliError {
+    let kind = StoreErrorKind::Unavailable;
+    let error = StoreError::new(kafka.name(), "read all of the topic", kind, text);
+    error.with_advice("what was taken in stays; try again then").into()
 }
 
 /// The partitions of a topic, and the first record of each that is not committed.

@@ -95,6 +95,17 @@ impl Assignment {
         Arrival::Take
     }
 
+    /// Moves a partition behind offsets of which no record will come. Returns whether it moves.
+    pub(super) fn pass_to(&mut self, partition: i32, offset: i64) -> bool {
+        match self.partitions.get_mut(&partition) {
+            Some(state) if state.next_offset < offset => {
+                state.next_offset = offset;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Ends the batch: how far each partition moves with it. Partitions without a record are in it
     /// as well, since a batch that knows all claims can tell duplicates among them from doubtful
     /// ones, and is fenced as a whole.
@@ -153,6 +164,25 @@ mod tests {
         let changed = Arrival::Changed { next_offset: 7 };
         assert_eq!(assignment.arrive(0, 6, Some(9), b"another"), changed);
         assert_eq!(assignment.arrive(0, 6, Some(10), b"last"), changed);
+    }
+
+    #[test]
+    fn offsets_without_a_record_are_passed_and_the_mark_stays_that_of_the_last_record() {
+        let mut assignment = Assignment::default();
+        assignment.add(claim(0, 0), None);
+        arrive(&mut assignment, 0, 4);
+        assert!(assignment.pass_to(0, 6));
+        // Nothing new, nothing behind us, and nothing of others.
+        assert!(
+            !assignment.pass_to(0, 6) && !assignment.pass_to(0, 3) && !assignment.pass_to(1, 9)
+        );
+        let advance = &assignment.end_batch()[0];
+        assert_eq!(advance.next_offset, 6);
+        assert_eq!(advance.content, Some(mark_of(4, None, b"record")));
+        assert!(assignment.pass_to(0, 8));
+        let advance = &assignment.end_batch()[0];
+        assert_eq!((advance.claim.next_offset, advance.next_offset), (6, 8));
+        assert_eq!(advance.content, None);
     }
 
     #[test]

@@ -31,7 +31,8 @@ impl Flow {
 
     /// A batch is about to be handed over.
     pub(super) fn hand_over(&self, batch: &Batch) {
-        let moves = batch.advances.iter().filter(|advance| advance.content.is_some());
+        let moves =
+            batch.advances.iter().filter(|advance| advance.next_offset > advance.claim.next_offset);
         let ends = moves.map(|advance| (advance.claim.partition, advance.next_offset)).collect();
         self.state().under_way.push_back(ends);
     }
@@ -96,18 +97,18 @@ impl Flow {
 mod tests {
     use std::sync::Arc;
 
-    use questlake_engine::stores::ledger::{Claim, ContentMark};
+    use questlake_engine::stores::ledger::Claim;
 
     use super::*;
     use crate::batch::PartitionAdvance;
     use crate::decode::RawRecords;
 
-    /// A batch that moves partitions to these offsets; those without a record stay.
-    fn batch(ends: &[(i32, i64, bool)]) -> Batch {
-        let advance = |(partition, next_offset, moved): &(i32, i64, bool)| PartitionAdvance {
-            claim: Claim { topic: "t".into(), partition: *partition, epoch: 1, next_offset: 0 },
-            next_offset: *next_offset,
-            content: moved.then_some(ContentMark { head_hash: 0, prefix_hash: 0 }),
+    /// A batch that moves partitions from one offset to another.
+    fn batch(moves: &[(i32, i64, i64)]) -> Batch {
+        let advance = |(partition, from, to): &(i32, i64, i64)| PartitionAdvance {
+            claim: Claim { topic: "t".into(), partition: *partition, epoch: 1, next_offset: *from },
+            next_offset: *to,
+            content: None,
         };
         Batch {
             records: RawRecords {
@@ -115,7 +116,7 @@ mod tests {
                 data: bytes::Bytes::new(),
                 records: Vec::new(),
             },
-            advances: ends.iter().map(advance).collect(),
+            advances: moves.iter().map(advance).collect(),
             origins: Vec::new(),
         }
     }
@@ -127,22 +128,22 @@ mod tests {
     #[test]
     fn brokers_are_told_of_what_is_committed_and_of_nothing_else() {
         let flow = Flow::default();
-        flow.hand_over(&batch(&[(0, 5, true), (1, 0, false)]));
-        flow.hand_over(&batch(&[(0, 9, true), (1, 3, true)]));
+        flow.hand_over(&batch(&[(0, 0, 5), (1, 3, 3)]));
+        flow.hand_over(&batch(&[(0, 5, 9), (1, 3, 4)]));
         assert!(flow.news().is_empty());
         flow.commit();
         assert_eq!(flow.news(), BTreeMap::from([(0, 5)]));
         assert!(!flow.wait_until_idle(Instant::now()));
         flow.commit();
         assert!(flow.wait_until_idle(Instant::now()));
-        assert_eq!(flow.news(), BTreeMap::from([(0, 9), (1, 3)]));
+        assert_eq!(flow.news(), BTreeMap::from([(0, 9), (1, 4)]));
         assert!(flow.news().is_empty());
     }
 
     #[test]
     fn a_batch_that_was_not_taken_is_not_waited_for() {
         let flow = Flow::default();
-        flow.hand_over(&batch(&[(0, 5, true)]));
+        flow.hand_over(&batch(&[(0, 0, 5)]));
         flow.take_back();
         assert!(flow.wait_until_idle(Instant::now()));
     }
@@ -151,7 +152,7 @@ mod tests {
     fn whoever_waits_is_woken_by_the_commit_and_by_the_end() {
         for ends in [false, true] {
             let flow = Arc::new(Flow::default());
-            flow.hand_over(&batch(&[(0, 5, true)]));
+            flow.hand_over(&batch(&[(0, 0, 5)]));
             let other = Arc::clone(&flow);
             let waiting = std::thread::spawn(move || other.wait_until_idle(soon()));
             if ends {

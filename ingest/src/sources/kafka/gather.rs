@@ -23,6 +23,8 @@ pub(super) struct Gather {
     data: Vec<u8>,
     records: Vec<RecordSpan>,
     since: Option<Instant>,
+    /// Whether a partition moves without a record.
+    has_passed: bool,
 }
 
 impl Gather {
@@ -35,6 +37,7 @@ impl Gather {
             data: Vec::new(),
             records: Vec::new(),
             since: None,
+            has_passed: false,
         }
     }
 
@@ -60,6 +63,15 @@ impl Gather {
         arrival
     }
 
+    /// Moves a partition behind offsets of which no record will come. That is committed with the next
+    /// batch, which may be one without a record: a topic that has dropped them later has a gap else.
+    pub(super) fn pass_to(&mut self, partition: i32, offset: i64, now: Instant) {
+        if self.assignment.pass_to(partition, offset) {
+            self.has_passed = true;
+            self.since.get_or_insert(now);
+        }
+    }
+
     /// Whether the batch has as much as it may have.
     pub(super) fn is_full(&self) -> bool {
         self.records.len() >= self.bounds.records || self.data.len() >= self.bounds.bytes
@@ -70,16 +82,17 @@ impl Gather {
         self.is_full() || self.due_in(now).is_some_and(|left| left.is_zero())
     }
 
-    /// How long the batch may still wait; `None` if it is empty.
+    /// How long the batch may still wait; `None` if there is nothing to commit.
     pub(super) fn due_in(&self, now: Instant) -> Option<Duration> {
         let since = self.since?;
         Some(self.wait.saturating_sub(now.saturating_duration_since(since)))
     }
 
-    /// The batch, unless it is empty. The next one begins behind it.
+    /// The batch, unless nothing moves with it. The next one begins behind it.
     pub(super) fn take(&mut self) -> Option<Batch> {
         self.since = None;
-        if self.records.is_empty() {
+        let has_passed = std::mem::take(&mut self.has_passed);
+        if self.records.is_empty() && !has_passed {
             return None;
         }
         let room = self.data.len();
@@ -158,5 +171,26 @@ mod tests {
         assert!(!gather.is_due(now + Duration::from_secs(9)));
         gather.arrive(0, 2, None, &[b' '; 100], now);
         assert!(gather.is_full());
+    }
+
+    #[test]
+    fn what_is_passed_is_committed_though_no_record_comes() {
+        let now = Instant::now();
+        let mut gather = gather(10, 1 << 20);
+        gather.arrive(0, 0, None, b"a", now);
+        gather.pass_to(0, 2, now);
+        let ends = |batch: &Batch| -> Vec<i64> {
+            batch.advances.iter().map(|advance| advance.next_offset).collect()
+        };
+        assert_eq!(ends(&gather.take().unwrap()), [2, 0]);
+        assert!(gather.take().is_none());
+        gather.pass_to(1, 1, now);
+        gather.pass_to(7, 1, now);
+        assert!(gather.is_due(now + Duration::from_millis(200)));
+        let batch = gather.take().unwrap();
+        assert_eq!(ends(&batch), [2, 1]);
+        assert!(batch.records.records.is_empty());
+        gather.pass_to(1, 1, now);
+        assert!(gather.take().is_none());
     }
 }

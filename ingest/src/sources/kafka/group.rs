@@ -24,6 +24,7 @@ use rdkafka::types::RDKafkaRespErr;
 use tokio::runtime::Handle;
 use tracing::{debug, info};
 
+use self::begin::Beginning;
 use super::client::{ClientLog, kafka_error};
 use super::flow::Flow;
 use super::reading::Reading;
@@ -137,6 +138,24 @@ impl Group {
         }
     }
 
+    /// Moves partitions behind what the client has passed without a word: the ends of transactions,
+    /// which have offsets and are no records. Its position is never ahead of a record that it has not
+    /// delivered.
+    pub(super) fn pass(&self, consumer: &BaseConsumer<Self>) {
+        // What comes after a failure is not taken, though the client has delivered it.
+        if self.has_failed() {
+            return;
+        }
+        let Ok(positions) = consumer.position() else { return };
+        let now = Instant::now();
+        let mut reading = self.reading();
+        for position in positions.elements_for_topic(&self.settings.topic) {
+            if let Offset::Offset(offset) = position.offset() {
+                reading.gather.pass_to(position.partition(), offset, now);
+            }
+        }
+    }
+
     /// Numbers of the partitions in a list.
     fn numbers(&self, list: &TopicPartitionList) -> Vec<i32> {
         let elements = list.elements_for_topic(&self.settings.topic);
@@ -147,14 +166,15 @@ impl Group {
     fn assigned(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
         let partitions = self.numbers(list);
         info!(topic = self.settings.topic, ?partitions, "reading the partitions {partitions:?}");
-        let mut begun = Vec::new();
+        let mut beginning = Beginning::default();
         // Who reads nothing more must not take partitions from others.
         if !self.has_failed() && !self.reading().is_closing {
             match self.begin(consumer, &partitions) {
-                Ok(partitions) => begun = partitions,
+                Ok(found) => beginning = found,
                 Err(error) => self.fail(error),
             }
         }
+        let Beginning { begun, left_out } = beginning;
         let mut placed = TopicPartitionList::with_capacity(partitions.len());
         let mut result = Ok(());
         for partition in &begun {
@@ -170,6 +190,7 @@ impl Group {
             _ => consumer.assign(answer),
         });
         let mut reading = self.reading();
+        reading.left_out.extend(left_out);
         for partition in begun {
             reading.gather.assignment.add(partition.claim, partition.verify);
         }
@@ -195,6 +216,7 @@ impl Group {
             let error = StoreError::new(self.settings.name(), "read records", kind, text);
             self.fail(error.into());
         } else if !is_closing {
+            self.pass(consumer);
             let is_drained = self.reading().drain(&self.flow, Instant::now() + DRAIN_TIME);
             if !is_drained {
                 let text = "the batches under way could not be committed in time";
@@ -207,13 +229,25 @@ impl Group {
         let result = match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => {
                 let mut reading = self.reading();
+                let mut read = TopicPartitionList::with_capacity(partitions.len());
+                let mut result = Ok(());
                 for partition in partitions {
                     reading.gather.assignment.remove(partition);
+                    // The client refuses to give up what was not taken.
+                    if !reading.left_out.remove(&partition) {
+                        let topic = &self.settings.topic;
+                        let added = read.add_partition_offset(topic, partition, Offset::Invalid);
+                        result = result.and(added);
+                    }
                 }
-                consumer.incremental_unassign(list)
+                drop(reading);
+                result.and(consumer.incremental_unassign(&read))
             }
             _ => {
-                self.reading().gather.assignment.clear();
+                let mut reading = self.reading();
+                reading.gather.assignment.clear();
+                reading.left_out.clear();
+                drop(reading);
                 consumer.unassign()
             }
         };

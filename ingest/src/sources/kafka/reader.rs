@@ -4,7 +4,8 @@
 //! waking them. While there is no room for a batch, the thread waits a little, and then pauses all
 //! partitions and goes on polling, so that the group knows that it lives.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use super::assignment::Arrival;
 use super::client::{common_config, is_passing, millis};
 use super::group::Group;
 use super::reading::HandedOver;
+use super::shape::Shape;
 use super::start::other_record;
 use super::topic::watermarks;
 use super::watch::{Sight, StallWatch};
@@ -44,6 +46,12 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// How often positions are compared with the watermarks.
 const STALL_LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether partitions that are left out have a leader again.
+const LEADER_LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Longest wait for brokers that nothing is read of meanwhile.
+const LOOK_TIME: Duration = Duration::from_secs(5);
 
 /// Longest time for the batches under way when reading ends.
 const CLOSE_TIME: Duration = Duration::from_secs(20);
@@ -103,6 +111,9 @@ pub(super) fn read(parts: ReaderParts) -> Result<(), IngestError> {
         full_since: None,
         next_telling: now + TELL_EVERY,
         next_look: now + STALL_LOOK_EVERY,
+        next_leader_look: now + LEADER_LOOK_EVERY,
+        led: BTreeSet::new(),
+        ended: RefCell::default(),
     };
     reader.stalls().forget_last();
     let result = match reader.consumer.subscribe(&[topic.as_str()]) {
@@ -121,6 +132,11 @@ struct Reader {
     full_since: Option<Instant>,
     next_telling: Instant,
     next_look: Instant,
+    next_leader_look: Instant,
+    /// Partitions that were left out and had a leader at the last look.
+    led: BTreeSet<i32>,
+    /// Partitions that came to their end since the last look, and behind which record.
+    ended: RefCell<BTreeMap<i32, i64>>,
 }
 
 impl Reader {
@@ -154,6 +170,10 @@ impl Reader {
             if now >= self.next_look {
                 self.next_look = now + STALL_LOOK_EVERY;
                 self.look_for_stall()?;
+            }
+            if now >= self.next_leader_look {
+                self.next_leader_look = now + LEADER_LOOK_EVERY;
+                self.look_for_leaders()?;
             }
         }
     }
@@ -224,6 +244,7 @@ impl Reader {
                 break;
             }
         }
+        self.settle_ends();
         let group = self.group();
         let mut reading = group.reading();
         if is_full || reading.gather.is_due(Instant::now()) {
@@ -259,7 +280,9 @@ impl Reader {
     fn judge(&self, error: &KafkaError) -> Result<(), IngestError> {
         match error {
             KafkaError::PartitionEOF(partition) => {
-                self.reach_end(*partition);
+                let positions = self.group().reading().gather.assignment.positions();
+                let position = positions.into_iter().find(|(number, _)| number == partition);
+                self.ended.borrow_mut().extend(position);
                 Ok(())
             }
             KafkaError::MessageConsumption(code) if is_passing(*code) => Ok(()),
@@ -267,14 +290,48 @@ impl Reader {
         }
     }
 
-    /// All that the partition has was read.
-    fn reach_end(&self, partition: i32) {
-        let positions = self.group().reading().gather.assignment.positions();
-        let position = positions.into_iter().find(|(number, _)| *number == partition);
-        if let Some((_, position)) = position {
-            self.stalls().reach_end(partition, position);
-            self.progress.reach_end(partition, position);
+    /// Notes which partitions were read to their ends, behind which no record may follow for long.
+    fn settle_ends(&self) {
+        let ended = std::mem::take(&mut *self.ended.borrow_mut());
+        if ended.is_empty() {
+            return;
         }
+        let group = self.group();
+        let positions = || group.reading().gather.assignment.positions();
+        let before: BTreeMap<i32, i64> = positions().into_iter().collect();
+        group.pass(&self.consumer);
+        for (partition, position) in positions() {
+            // Where more has come since, there is another end.
+            if ended.get(&partition).is_some_and(|end| before.get(&partition) == Some(end)) {
+                self.stalls().reach_end(partition, position);
+                self.progress.reach_end(partition, position);
+            }
+        }
+    }
+
+    /// Ends the membership when a partition that was left out has had a leader for two looks: it
+    /// begins with the next.
+    fn look_for_leaders(&mut self) -> Result<(), IngestError> {
+        let group = self.group();
+        let left_out = group.reading().left_out.clone();
+        let topic = &group.settings.topic;
+        if left_out.is_empty() {
+            return Ok(());
+        }
+        let timeout = group.settings.request_timeout.min(LOOK_TIME);
+        // Brokers that do not answer now are asked again.
+        let Ok(shape) = Shape::ask(&self.consumer, topic, timeout) else { return Ok(()) };
+        let led: BTreeSet<i32> =
+            left_out.into_iter().filter(|partition| shape.has_leader(*partition)).collect();
+        if let Some(partition) = led.intersection(&self.led).next() {
+            let text = format!("{topic}/{partition} has a leader again");
+            group.reading().drain(&group.flow, Instant::now() + CLOSE_TIME);
+            let kind = StoreErrorKind::Unavailable;
+            let name = group.settings.name();
+            return Err(StoreError::new(name, "read records", kind, text).into());
+        }
+        self.led = led;
+        Ok(())
     }
 
     /// Compares positions with what the partitions have. Brokers that do not answer are no stall.
@@ -284,10 +341,13 @@ impl Reader {
         }
         let group = self.group();
         let positions = group.reading().gather.assignment.positions();
+        let timeout = group.settings.request_timeout.min(LOOK_TIME);
+        let shape = Shape::ask(&self.consumer, &group.settings.topic, timeout);
+        let Ok(shape) = shape else { return Ok(()) };
+        let led = positions.into_iter().filter(|(partition, _)| shape.has_leader(*partition));
         let mut sights = BTreeMap::new();
-        for (partition, position) in positions.into_iter().take(MOST_LOOKED_AT) {
+        for (partition, position) in led.take(MOST_LOOKED_AT) {
             group.pulse.beat();
-            let timeout = group.settings.request_timeout;
             match watermarks(&self.consumer, &group.settings.topic, partition, timeout) {
                 Ok(topic_has) => {
                     sights.insert(partition, Sight { position, high: topic_has.high });
@@ -314,6 +374,7 @@ impl Reader {
         let group = self.group();
         let deadline = Instant::now() + CLOSE_TIME;
         let is_drained = if is_well {
+            group.pass(&self.consumer);
             let is_drained = group.reading().drain(&group.flow, deadline);
             group.reading().close();
             is_drained

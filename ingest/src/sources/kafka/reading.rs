@@ -1,6 +1,7 @@
 //! What has been read and not been handed over: the batch that is being gathered, and the one that
 //! waits for room. Belongs to the thread that reads.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Sender;
@@ -35,6 +36,8 @@ pub(super) struct Reading {
     pending: Option<Batch>,
     /// Gone when nothing more is to come.
     sender: Option<BatchSender>,
+    /// Partitions that the group has given us and that are not read, since they had no leader.
+    pub(super) left_out: BTreeSet<i32>,
     /// Whether partitions are paused, since there is no room.
     pub(super) is_paused: bool,
     /// Whether the consumer is being closed.
@@ -43,7 +46,14 @@ pub(super) struct Reading {
 
 impl Reading {
     pub(super) fn new(gather: Gather, sender: BatchSender) -> Self {
-        Self { gather, pending: None, sender: Some(sender), is_paused: false, is_closing: false }
+        Self {
+            gather,
+            pending: None,
+            sender: Some(sender),
+            left_out: BTreeSet::new(),
+            is_paused: false,
+            is_closing: false,
+        }
     }
 
     /// Ends the batch that is being gathered, unless another one still waits.

@@ -24,7 +24,8 @@ use tracing::warn;
 
 use super::client::{MOST_SOCKET_TIME, common_config, kafka_error, millis};
 use super::delivery::{Deliveries, Delivery};
-use super::topic::{Shape, ensure_topic, gone};
+use super::shape::Shape;
+use super::topic::{ensure_topic, gone};
 use crate::batch::aborted;
 use crate::error::IngestError;
 use crate::sources::queue::{Submission, SubmitError};
@@ -218,8 +219,7 @@ impl Shared {
             .client()
             .fetch_metadata(Some(topic), longest)
             .map_err(|error| failed(&error))?;
-        let shape = Shape::of(&metadata, topic)
-            .map_err(|code| failed(&KafkaError::MetadataFetch(RDKafkaErrorCode::from(code))))?;
+        let shape = Shape::of(&metadata, topic).map_err(|error| failed(&error))?;
         match shape.partitions {
             _ if shape.is_complete() => Ok(()),
             0 if self.may_create => Ok(()),

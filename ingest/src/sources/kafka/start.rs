@@ -74,12 +74,8 @@ pub(super) fn start(
         let detail = format!("records up to {} were read, but it {end}", next - 1);
         return Err(gap(low, GapReason::Recreated, detail));
     }
-    if has_changed && next > 0 {
-        return Err(gap(
-            low,
-            GapReason::Recreated,
-            "the topic has another identifier than it had".to_owned(),
-        ));
+    if let Some(found) = made_anew(topic, partition, known).filter(|_| has_changed) {
+        return Err(Gap { to_offset: low, ..found });
     }
     if low > next {
         return Err(gap(
@@ -94,6 +90,18 @@ pub(super) fn start(
         }
         // Nothing was read, or the topic has dropped it since.
         _ => Start::At { offset: next, verify: None },
+    })
+}
+
+/// The gap of a partition whose topic was seen to be made anew, unless nothing of it was read.
+pub(super) fn made_anew(topic: &str, partition: i32, known: &Known) -> Option<Gap> {
+    (known.next_offset > 0).then(|| Gap {
+        topic: topic.to_owned(),
+        partition,
+        from_offset: known.next_offset,
+        to_offset: 0,
+        reason: GapReason::Recreated,
+        detail: "the topic has another identifier than it had".to_owned(),
     })
 }
 

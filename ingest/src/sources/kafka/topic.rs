@@ -8,11 +8,10 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::metadata::Metadata;
-use rdkafka::types::RDKafkaRespErr;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::client::{ClientLog, common_config, kafka_error};
+use super::shape::Shape;
 use super::start::Watermarks;
 use crate::batch::aborted;
 use crate::error::IngestError;
@@ -47,18 +46,12 @@ impl TopicView {
 
     /// The cluster's brokers and the topic's partitions, which are none if there is no such topic.
     fn shape(&self, deadline: Instant) -> StoreResult<Shape> {
-        let operation = format!("describe the topic {}", self.topic);
-        let metadata = self
-            .consumer
-            .fetch_metadata(Some(&self.topic), left(deadline))
-            .map_err(|error| self.error(&operation, &error))?;
-        Shape::of(&metadata, &self.topic).map_err(|code| {
-            self.error(&operation, &KafkaError::MetadataFetch(RDKafkaErrorCode::from(code)))
-        })
+        Shape::ask_settled(&self.consumer, &self.topic, left(deadline))
+            .map_err(|error| self.error(&format!("describe the topic {}", self.topic), &error))
     }
 
-    /// What each partition of the topic has, by number.
-    pub(super) fn watermarks(&self, deadline: Instant) -> StoreResult<Vec<Watermarks>> {
+    /// What each partition of the topic has, by number; nothing is known of one without a leader.
+    pub(super) fn watermarks(&self, deadline: Instant) -> StoreResult<Vec<Option<Watermarks>>> {
         let shape = self.shape(deadline)?;
         if shape.partitions == 0 {
             let text = format!("there is no topic {}", self.topic);
@@ -69,7 +62,11 @@ impl TopicView {
         let partitions = 0..i32::try_from(shape.partitions).unwrap_or(i32::MAX);
         partitions
             .map(|partition| {
+                if shape.leaderless.contains(&partition) {
+                    return Ok(None);
+                }
                 watermarks(&self.consumer, &self.topic, partition, left(deadline))
+                    .map(Some)
                     .map_err(|error| self.error("read its positions", &error))
             })
             .collect()
@@ -98,49 +95,6 @@ pub(super) fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
 }
 
-/// How large cluster and topic are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Shape {
-    brokers: usize,
-    /// 0 if there is no such topic.
-    pub(super) partitions: usize,
-    /// Partitions that somebody answers for.
-    led: usize,
-}
-
-impl Shape {
-    pub(super) fn of(metadata: &Metadata, topic: &str) -> Result<Self, RDKafkaRespErr> {
-        let brokers = metadata.brokers().len();
-        let nothing = Self { brokers, partitions: 0, led: 0 };
-        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
-            return Ok(nothing);
-        };
-        match found.error() {
-            None | Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) => {}
-            Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => return Ok(nothing),
-            Some(other) => return Err(other),
-        }
-        let partitions = found.partitions();
-        let led = partitions.iter().filter(|partition| partition.leader() >= 0).count();
-        Ok(Self { brokers, partitions: partitions.len(), led })
-    }
-
-    /// Whether each partition of the topic has a leader, and there are some.
-    pub(super) fn is_complete(self) -> bool {
-        self.partitions > 0 && self.led == self.partitions
-    }
-
-    /// What is said of a topic that is not complete.
-    pub(super) fn incomplete(self, name: &str, topic: &str) -> StoreError {
-        let text = match self.partitions {
-            0 => format!("there is no topic {topic}"),
-            partitions => format!("{} of its {partitions} partitions have a leader", self.led),
-        };
-        let operation = format!("use the topic {topic}");
-        StoreError::new(name, operation, StoreErrorKind::Unavailable, text)
-    }
-}
-
 /// What is said of a topic that is missing although records of it were read: it is not made anew.
 pub(super) fn gone(name: String, operation: &str, topic: &str) -> StoreError {
     let text = format!("the topic {topic} is gone");
@@ -155,34 +109,33 @@ pub(super) async fn ensure_topic(
     settings: &KafkaSettings,
     may_create: bool,
 ) -> Result<usize, IngestError> {
-    let deadline = Instant::now() + settings.request_timeout;
-    let shape = look(settings, deadline).await?;
-    // Where records were read before, the partitions that have a leader are read on.
-    if shape.is_complete() || (!may_create && shape.partitions > 0) {
-        return Ok(shape.partitions);
-    }
+    let mut shape = look(settings).await?;
     if shape.partitions == 0 {
         if !may_create {
             return Err(gone(settings.name(), "read records", &settings.topic).into());
         }
-        create(settings, shape.brokers, left(deadline)).await?;
-    }
-    // What is created is not there at once.
-    let deadline = Instant::now() + settings.request_timeout;
-    loop {
-        let shape = look(settings, deadline).await?;
-        if shape.is_complete() {
-            return Ok(shape.partitions);
+        create(settings, shape.brokers, settings.request_timeout).await?;
+        // What is created is not there at once.
+        let deadline = Instant::now() + settings.request_timeout;
+        while shape.partitions == 0 {
+            if Instant::now() >= deadline {
+                return Err(shape.incomplete(&settings.name(), &settings.topic).into());
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
+            shape = look(settings).await?;
         }
-        if Instant::now() >= deadline {
-            return Err(shape.incomplete(&settings.name(), &settings.topic).into());
-        }
-        tokio::time::sleep(LOOK_PAUSE).await;
     }
+    // Those of its partitions that have a leader are enough to go on with.
+    if !shape.is_complete() {
+        warn!("{}", shape.incomplete(&settings.name(), &settings.topic));
+    }
+    Ok(shape.partitions)
 }
 
-async fn look(settings: &KafkaSettings, deadline: Instant) -> Result<Shape, IngestError> {
+/// Looks at the topic, for the request time-out at most.
+async fn look(settings: &KafkaSettings) -> Result<Shape, IngestError> {
     let settings = settings.clone();
+    let deadline = Instant::now() + settings.request_timeout;
     tokio::task::spawn_blocking(move || TopicView::open(&settings)?.shape(deadline))
         .await
         .map_err(|error| aborted("looking at the topic", &error))?
@@ -255,15 +208,5 @@ mod tests {
             assert_eq!(copies(&settings("0"), brokers), expected);
         }
         assert_eq!(copies(&settings("5"), 3), 5);
-    }
-
-    #[test]
-    fn a_topic_is_complete_when_somebody_answers_for_each_partition() {
-        let shape = |partitions, led| Shape { brokers: 1, partitions, led };
-        assert!(shape(6, 6).is_complete());
-        assert!(!shape(6, 5).is_complete());
-        assert!(!shape(0, 0).is_complete());
-        let told = shape(6, 5).incomplete("Kafka (a:9092)", "events").to_string();
-        assert!(told.contains("5 of its 6 partitions have a leader"), "{told}");
     }
 }

@@ -8,9 +8,11 @@ use questlake_engine::stores::error::{StoreError, StoreErrorKind, StoreResult};
 use questlake_engine::stores::ledger::gap::{Gap, GapReason};
 use questlake_engine::stores::ledger::{BatchCommit, Claim, ContentMark, Counts, PositionAdvance};
 use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::KafkaError;
 use tracing::warn;
 
-use super::super::start::{Known, Start, start};
+use super::super::shape::Shape;
+use super::super::start::{Known, Start, made_anew, start};
 use super::super::topic::{left, watermarks};
 use super::Group;
 use crate::error::IngestError;
@@ -28,6 +30,14 @@ pub(super) struct Begun {
     pub(super) verify: Option<ContentMark>,
 }
 
+/// What becomes of partitions that come.
+#[derive(Default)]
+pub(super) struct Beginning {
+    pub(super) begun: Vec<Begun>,
+    /// Those without a leader, which are not read.
+    pub(super) left_out: Vec<i32>,
+}
+
 /// A partition whose topic no longer has what comes next.
 struct Broken {
     claim: Claim,
@@ -35,25 +45,42 @@ struct Broken {
 }
 
 impl Group {
-    /// Claims the partitions and finds out where each of them begins.
+    /// Claims the partitions that have a leader and finds out where each of them begins.
     pub(super) fn begin(
         &self,
         consumer: &BaseConsumer<Self>,
         partitions: &[i32],
-    ) -> Result<Vec<Begun>, IngestError> {
+    ) -> Result<Beginning, IngestError> {
         let deadline = Instant::now() + BEGIN_TIME;
-        let claims = self.in_time(deadline, "claim partitions", self.claim_all(partitions))?;
+        if partitions.is_empty() {
+            return Ok(Beginning::default());
+        }
+        let topic = &self.settings.topic;
+        let failed = |error: &KafkaError| self.error("read its positions", error);
+        let timeout = || left(deadline).min(self.settings.request_timeout);
+        let shape = Shape::ask_settled(consumer, topic, timeout()).map_err(|e| failed(&e))?;
+        let leaderless = shape.leaderless;
+        // Whether a partition was read tells the new topic from the old one, leader or not.
+        let was_changed = self.topic_changed.load(Ordering::Acquire);
+        let (mut left_out, claimed): (Vec<i32>, Vec<i32>) =
+            partitions.iter().partition(|partition| leaderless.contains(partition) && !was_changed);
+        let claims = self.in_time(deadline, "claim partitions", self.claim_all(&claimed))?;
         // It counts for the positions as they are now, and not for those of the new topic.
         let has_changed = self.topic_changed.load(Ordering::Acquire);
-        let topic = &self.settings.topic;
         let mut begun = Vec::with_capacity(claims.len());
         let mut new = Vec::new();
         let mut broken = Vec::new();
         for (claim, known) in claims {
             self.pulse.beat();
-            let timeout = left(deadline).min(self.settings.request_timeout);
-            let topic_has = watermarks(consumer, topic, claim.partition, timeout)
-                .map_err(|error| self.error("read its positions", &error))?;
+            if leaderless.contains(&claim.partition) {
+                match made_anew(topic, claim.partition, &known) {
+                    Some(gap) => broken.push(Broken { claim, gap }),
+                    None => left_out.push(claim.partition),
+                }
+                continue;
+            }
+            let topic_has = watermarks(consumer, topic, claim.partition, timeout())
+                .map_err(|error| failed(&error))?;
             match start(topic, claim.partition, &known, topic_has, has_changed) {
                 Ok(Start::At { offset, verify }) => begun.push(Begun { claim, offset, verify }),
                 Ok(Start::First(offset)) => new.push(Begun { claim, offset, verify: None }),
@@ -63,8 +90,17 @@ impl Group {
         self.in_time(deadline, "commit where partitions begin", self.fix(&mut new))?;
         begun.append(&mut new);
         begun.append(&mut self.pass_gaps(broken, deadline)?);
-        self.topic_changed.store(false, Ordering::Release);
-        Ok(begun)
+        if was_changed || left_out.is_empty() {
+            self.topic_changed.store(false, Ordering::Release);
+        }
+        if !left_out.is_empty() {
+            warn!(
+                topic,
+                partitions = ?left_out,
+                "the partitions {left_out:?} of {topic} have no leader; the others are read meanwhile"
+            );
+        }
+        Ok(Beginning { begun, left_out })
     }
 
     /// Waits for the ledger. Its calls end by themselves; this is for the sum of them.
