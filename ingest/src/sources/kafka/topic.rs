@@ -127,7 +127,8 @@ pub(super) async fn ensure_topic(
     }
     // Those of its partitions that have a leader are enough to go on with.
     if !shape.is_complete() {
-        warn!("{}", shape.incomplete(&settings.name(), &settings.topic));
+        let (topic, away) = (&settings.topic, &shape.leaderless);
+        warn!(topic, partitions = ?away, "the partitions {away:?} of {topic} have no leader");
     }
     Ok(shape.partitions)
 }
