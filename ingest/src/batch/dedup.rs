@@ -14,7 +14,7 @@
 //!   will never be read again. Take the document over.
 //! - It belongs to another partition and is committed there: a duplicate.
 //! - It belongs to another partition and is not committed: in doubt, for that record may never be
-//!   read again. Give its reader a moment to commit ([`owners`]), and then fence the other partition
+//!   read again. Give its reader a moment to commit (`owners.rs`), and then fence the other partition
 //!   by claiming it. If the record is committed now, this one is a duplicate; else take the document
 //!   over.
 //!
