@@ -17,15 +17,15 @@ pub fn choose_cryptography() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Warns, once, where the environment names certificates that are not there: every client takes the
-/// system's then without a word.
+/// Warns, once, where the environment names certificates that are not there: some clients take the
+/// system's then without a word, and others trust nobody.
 pub fn look_for_trusted_file() {
     TRUSTED_FILE_LOOK.call_once(|| {
         if let Some(file) = std::env::var_os(TRUSTED_FILE)
             && !Path::new(&file).is_file()
         {
             let file = file.display();
-            warn!("{TRUSTED_FILE} names {file}, which is no file: the system's certificates count");
+            warn!("{TRUSTED_FILE} names {file}, which is no file: servers may be refused over TLS");
         }
     });
 }

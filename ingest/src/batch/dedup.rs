@@ -280,6 +280,8 @@ impl Ingester {
                     return Err(self.fenced(claim));
                 }
                 let fence = ledger.claim(topic, *partition).await?;
+                // As before: gaps that were looked at before a position say nothing of it.
+                known.gaps = None;
                 self.patience.has_fenced(&fence);
                 position = fence.next_offset;
                 positions.insert(owner.clone(), position);

@@ -9,7 +9,9 @@ use questlake_engine::settings::KafkaSettings;
 use questlake_engine::stores::error::{StoreError, StoreErrorKind};
 use questlake_engine::stores::ledger::Counts;
 use questlake_ingest::sources::file::BatchBounds;
-use questlake_ingest::sources::kafka::{TopicOptions, TopicProgress, ingest_topic, topic_lag};
+use questlake_ingest::sources::kafka::{
+    PartitionLag, TopicOptions, TopicProgress, ingest_topic, topic_lag,
+};
 
 use super::super::status::leaderless;
 use super::PROGRESS_EVERY;
@@ -125,8 +127,8 @@ struct Backlog {
     topic: String,
     /// Partition and the offset behind its last record.
     ends: Vec<(i32, i64)>,
-    /// What is said of partitions that had no leader, of which nobody knows what they hold.
-    leaderless: Option<String>,
+    /// Partitions that had no leader, of which nobody knows what they hold.
+    leaderless: Vec<PartitionLag>,
 }
 
 impl Backlog {
@@ -135,7 +137,7 @@ impl Backlog {
         let lags = topic_lag(kafka, &positions).await?;
         let behind = lags.iter().filter(|lag| lag.lag > Some(0));
         let ends = behind.filter_map(|lag| Some((lag.partition, lag.high_watermark?))).collect();
-        let leaderless = leaderless(&kafka.topic, &lags);
+        let leaderless = lags.iter().filter(|lag| !lag.is_led()).cloned().collect();
         Ok(Self { topic: kafka.topic.clone(), ends, leaderless })
     }
 
@@ -150,12 +152,21 @@ impl Backlog {
         progress: &TopicProgress,
     ) -> Result<(), CliError> {
         self.is_reached(engine, kafka, progress).await?;
-        if self.leaderless.is_none() {
+        if self.leaderless.is_empty() {
             return Ok(());
         }
-        let rest = Self::of(engine, kafka).await?;
-        rest.is_reached(engine, kafka, progress).await?;
-        rest.leaderless.map_or(Ok(()), |text| Err(unread(kafka, text)))
+        let unknown = match Self::of(engine, kafka).await {
+            Ok(rest) => {
+                rest.is_reached(engine, kafka, progress).await?;
+                let was_away = |lag: &&PartitionLag| {
+                    self.leaderless.iter().any(|one| one.partition == lag.partition)
+                };
+                rest.leaderless.iter().filter(was_away).cloned().collect()
+            }
+            // Their brokers may be coming back just now.
+            Err(_) => self.leaderless.clone(),
+        };
+        leaderless(&self.topic, &unknown).map_or(Ok(()), |text| Err(unread(kafka, text)))
     }
 
     async fn is_reached(

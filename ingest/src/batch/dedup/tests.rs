@@ -228,6 +228,17 @@ async fn a_reader_that_is_about_to_commit_is_not_fenced() {
     assert_eq!(landed(&left).await, 1);
 }
 
+#[tokio::test]
+async fn a_reader_that_was_fenced_meanwhile_fences_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let (left, right) = (ingester(folder.path()), ingester(folder.path()));
+    let under_way = begin(&left, "left").await;
+    let prepared = right.prepare(batch(&right, "right").await).unwrap();
+    right.stores().ledger.claim("right", 0).await.unwrap();
+    assert!(right.deduplicate(prepared).await.unwrap_err().is_fenced());
+    assert_eq!(left.publish(under_way).await.unwrap().counts.landed, 1);
+}
+
 /// Its topic has dropped the record before anybody could read it again.
 #[tokio::test]
 async fn a_document_whose_record_was_given_up_changes_hands() {

@@ -315,7 +315,7 @@ impl Reader {
         let group = self.group();
         let left_out = group.reading().left_out.clone();
         let topic = &group.settings.topic;
-        if left_out.is_empty() {
+        if left_out.is_empty() || group.has_failed() {
             return Ok(());
         }
         let timeout = group.settings.request_timeout.min(LOOK_TIME);

@@ -10,6 +10,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 use rdkafka::types::RDKafkaRespErr;
 
+use super::topic::left;
+
 /// Time in which a partition whose leader is gone has another, if there is a copy of it.
 const ELECTION_TIME: Duration = Duration::from_secs(3);
 
@@ -63,11 +65,12 @@ impl Shape {
     ) -> Result<Self, KafkaError> {
         let begun = Instant::now();
         let mut shape = Self::ask(consumer, topic, timeout)?;
-        let patience = ELECTION_TIME.min(timeout.saturating_sub(begun.elapsed()));
-        let begun = Instant::now();
-        while !shape.leaderless.is_empty() && begun.elapsed() < patience {
+        // The rest of the time is for what is asked next.
+        let patience = ELECTION_TIME.min(timeout.saturating_sub(begun.elapsed()) / 2);
+        let deadline = Instant::now() + patience;
+        while !shape.leaderless.is_empty() && Instant::now() + ELECTION_PAUSE < deadline {
             thread::sleep(ELECTION_PAUSE);
-            match Self::ask(consumer, topic, patience) {
+            match Self::ask(consumer, topic, left(deadline)) {
                 Ok(found) => shape = found,
                 // What was seen last counts.
                 Err(_) => break,

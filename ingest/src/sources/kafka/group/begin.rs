@@ -90,7 +90,8 @@ impl Group {
         self.in_time(deadline, "commit where partitions begin", self.fix(&mut new))?;
         begun.append(&mut new);
         begun.append(&mut self.pass_gaps(broken, deadline)?);
-        if was_changed || left_out.is_empty() {
+        // A change that was seen since ends this membership, and the next compares all that comes.
+        if was_changed {
             self.topic_changed.store(false, Ordering::Release);
         }
         if !left_out.is_empty() {
