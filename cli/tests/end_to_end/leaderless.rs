@@ -172,12 +172,7 @@ fn a_server_that_cannot_send_to_a_partition_is_not_ready() {
         let reply = ready();
         (reply.status == 503).then_some(reply)
     });
-    let body = reply.json();
-    let stores = body["stores"].as_array().unwrap();
-    let not_ready: Vec<_> = stores.iter().filter(|store| store["ready"] == false).collect();
-    assert_eq!(not_ready.len(), 1, "{body}");
-    assert_eq!(not_ready[0]["store"], "kafka", "{body}");
-    let detail = not_ready[0]["detail"].as_str().unwrap();
+    let detail = reply.only_not_ready("kafka");
     assert!(detail.contains("2 of its 3 partitions have a leader"), "{detail}");
     cluster.find_leaders(&[LOST]);
     wait_for("the server to be ready again", || (ready().status == 200).then_some(()));

@@ -149,12 +149,7 @@ fn a_server_whose_topic_is_gone_is_not_ready() {
         let reply = ready(&server);
         (reply.status == 503).then_some(reply)
     });
-    let body = reply.json();
-    let stores = body["stores"].as_array().unwrap();
-    let not_ready: Vec<_> = stores.iter().filter(|store| store["ready"] == false).collect();
-    assert_eq!(not_ready.len(), 1, "{body}");
-    assert_eq!(not_ready[0]["store"], "kafka", "{body}");
-    let detail = not_ready[0]["detail"].as_str().unwrap();
+    let detail = reply.only_not_ready("kafka");
     assert!(detail.contains(&format!("the topic {} is gone", topic.name)), "{detail}");
     assert!(detail.contains("set kafka.topic"), "{detail}");
 }

@@ -51,6 +51,16 @@ impl Reply {
         .collect()
     }
 
+    /// What the answer of `/readyz` says of the only store that is not ready, which must be this one.
+    pub(crate) fn only_not_ready(&self, store: &str) -> String {
+        let body = self.json();
+        let stores = body["stores"].as_array().unwrap();
+        let not_ready: Vec<_> = stores.iter().filter(|one| one["ready"] == false).collect();
+        assert_eq!(not_ready.len(), 1, "{body}");
+        assert_eq!(not_ready[0]["store"], store, "{body}");
+        not_ready[0]["detail"].as_str().unwrap().to_owned()
+    }
+
     /// The parameters that a problem names.
     pub(crate) fn mistakes(&self) -> Vec<String> {
         let body = self.json();

@@ -105,7 +105,7 @@ impl TopicProgress {
     }
 
     /// Whether this process found nothing behind `position`, the first record that is not committed:
-    /// the high watermark may lie further on, behind the end of a transaction.
+    /// the high watermark may lie further on, behind offsets that have no record.
     pub fn is_at_end(&self, partition: i32, position: i64) -> bool {
         let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         ends.get(&partition) == Some(&position)

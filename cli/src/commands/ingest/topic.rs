@@ -85,7 +85,7 @@ pub(crate) async fn take_topic(
     };
     tokio::pin!(drained);
     let mut is_drained = false;
-    let mut left = None;
+    let mut failure = None;
     let mut ticks = tokio::time::interval(PROGRESS_EVERY);
     let stop = app.stop.told();
     tokio::pin!(stop);
@@ -103,7 +103,7 @@ pub(crate) async fn take_topic(
             result = &mut drained, if !is_drained => {
                 is_drained = true;
                 if let Err(error) = result {
-                    left = Some(error);
+                    failure = Some(error);
                 }
                 progress.stop.store(true, Ordering::Relaxed);
             }
@@ -116,7 +116,7 @@ pub(crate) async fn take_topic(
     };
     bar.set_position(progress.records.load(Ordering::Relaxed));
     bar.finish();
-    match left {
+    match failure {
         Some(error) => Err(error),
         None => Ok(counts),
     }

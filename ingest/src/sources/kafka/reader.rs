@@ -290,7 +290,7 @@ impl Reader {
         }
     }
 
-    /// Notes which partitions were read to their ends, behind which no record may follow for long.
+    /// Notes which partitions were read to their ends, and passes what is no record there.
     fn settle_ends(&self) {
         let ended = std::mem::take(&mut *self.ended.borrow_mut());
         if ended.is_empty() {
